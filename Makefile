@@ -1,0 +1,45 @@
+# Two commands are all that a fresh machine needs: `make run` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SCALE ?= demo
+export TESSERA_SCALE := $(SCALE)
+
+.PHONY: help setup run ui test lint format bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
+
+setup: $(STAMP) ## virtual environment with everything in requirements.lock (two minutes)
+
+$(STAMP): requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) from requirements.lock (about two minutes, 2 GB)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)
+
+run: $(STAMP) ## the whole graph at the demo scale: every area file, a report, a release under var/
+	@$(BIN)/python -m jobs.run --scale $(SCALE)
+
+ui: $(STAMP) ## Dagster's web UI and daemon on the home that `make run` left
+	@$(BIN)/python -m jobs.ui
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP) ## ruff's formatter and safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## benchmarks; each prints one JSON object last
+	$(BIN)/python benchmarks/fit.py --json
+
+clean: ## remove what a run left behind (var/), not the environment
+	rm -rf var

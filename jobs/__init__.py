@@ -1,0 +1,1 @@
+"""Which assets run together: partitions, stage jobs, and the two programs that `make run` and `make ui` start."""

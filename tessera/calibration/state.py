@@ -1,0 +1,87 @@
+"""Where a fit stands between two epochs, and how it starts. Holds arrays; the epochs themselves are in `fit`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tessera.calibration import kernels
+from tessera.calibration.options import FitOptions
+from tessera.errors import FitError
+from tessera.matrix.calibration_matrix import CalibrationMatrix
+from tessera.random import uniform
+
+FloatArray = npt.NDArray[np.float64]
+HISTORY = ("epoch", "loss", "l0", "nonzero", "share_within_10")
+
+
+@dataclass
+class FitState:
+    """A fit after `epoch` steps.
+
+    Attributes:
+        epoch: steps taken.
+        records: state of each record in layout order, float32, shape (n_records, kernels.N_COLUMNS).
+        totals: of each cell and metric with the gates drawn for the next step, shape (n_cells, n_metrics).
+        statistics: of each cell, shape (n_cells, kernels.N_STATISTICS).
+        history: a row a step, columns `HISTORY`.
+        log_epochs, log_estimates: estimates at the final gates at each logged epoch, each of shape (n_targets,).
+    """
+
+    epoch: int
+    records: npt.NDArray[np.float32]
+    totals: FloatArray
+    statistics: FloatArray
+    history: list[tuple[float, ...]] = field(default_factory=list)
+    log_epochs: list[int] = field(default_factory=list)
+    log_estimates: list[FloatArray] = field(default_factory=list)
+
+
+def starting_state(matrix: CalibrationMatrix, weights: FloatArray, options: FitOptions) -> FitState:
+    """The state before the first step: log-weights and gate parameters with their jitters; gates not yet drawn."""
+    order = matrix.layout.order
+    records = np.zeros((matrix.n_records, kernels.N_COLUMNS), dtype=np.float32)
+    logs = np.log(weights + 1e-8) + options.log_weight_jitter * _normal("fit/log_weight", options.seed, len(order))
+    keep = options.keep_probability
+    alpha = math.log(keep / (1 - keep)) + options.gate_jitter * _normal("fit/gate", options.seed, len(order))
+    records[:, kernels.LOG_WEIGHT] = np.minimum(logs, largest_log_weight(weights, options))[order]
+    records[:, kernels.WEIGHT] = np.exp(records[:, kernels.LOG_WEIGHT])
+    records[:, kernels.ALPHA] = alpha[order]
+    totals = np.zeros((matrix.n_cells, matrix.n_metrics))
+    return FitState(0, records, totals, np.zeros((matrix.n_cells, kernels.N_STATISTICS)))
+
+
+def check_weights(matrix: CalibrationMatrix, weights: FloatArray) -> FloatArray:
+    """The initial weights as float64, or `FitError` if they do not fit the matrix."""
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    if weights.shape != (matrix.n_records,):
+        raise FitError(f"The initial weights have shape {weights.shape}; wanted ({matrix.n_records},), one a record.")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if bad.size:
+        raise FitError(
+            f"Initial weight {int(bad[0])} is {weights[bad[0]]} ({bad.size} such weights); wanted finite ones of at "
+            "least 0."
+        )
+    if not weights.any():
+        raise FitError("All initial weights are 0; the fit scales weights and needs a start above 0.")
+    return weights
+
+
+def l2_factor(weights: FloatArray, options: FitOptions) -> float:
+    """c^2, the scale of squared weights in the l2 penalty (see `options`)."""
+    return 1.0 if options.l2_mean_weight is None else float((options.l2_mean_weight / weights.mean()) ** 2)
+
+
+def largest_log_weight(weights: FloatArray, options: FitOptions) -> float:
+    """Upper limit of the log-weights: that of the option, else what float32 can square."""
+    return 40.0 if options.max_weight_ratio is None else math.log(options.max_weight_ratio * float(weights.mean()))
+
+
+def _normal(label: str, seed: int, size: int) -> FloatArray:
+    """Standard normal noise of each record, by Box and Muller's transform of counter-based uniforms."""
+    record = np.arange(size)
+    radius = np.sqrt(-2 * np.log(uniform(f"{label}/{seed}", record, 0)))
+    return radius * np.cos(2 * np.pi * uniform(f"{label}/{seed}", record, 1))

@@ -1,0 +1,108 @@
+"""Measures of all area files of a run: the table of areas, the checks of every file, the invariant on a sample of them.
+
+Joins what `weights`, `sanity` and `invariant` each know of one area. Which areas are verified with the engine is fixed,
+so that runs can be compared: five states, five districts and a city, among them places whose county matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tessera.areas.build import AreaFile
+from tessera.calibration.log import target_table
+from tessera.config import MODEL_YEAR
+from tessera.diagnostics.invariant import verify_areas
+from tessera.diagnostics.sanity import Expectations, SanityResult, check_area_file
+from tessera.diagnostics.weights import AreaMetric, area_metrics
+from tessera.geography.areas import area
+from tessera.geography.clones import Clones
+from tessera.matrix.calibration_matrix import CalibrationMatrix
+from tessera.rules.engine import PolicyEngine
+
+VERIFIED = ("DC", "NM", "WY", "AK-01", "CA-34", "FL-13", "NM-02", "NY-12", "CHICAGO")
+
+
+@dataclass(frozen=True)
+class AreaMeasures:
+    """What is known of the area files of a run.
+
+    Attributes:
+        areas: one row an area (`weights.AREA_METRIC_COLUMNS`).
+        sanity: results of every check of every file.
+        verified: one row a verified area and metric: area, metric, matrix, engine, relative_difference.
+        synthetic: true where any file is.
+    """
+
+    areas: pd.DataFrame
+    sanity: tuple[SanityResult, ...]
+    verified: pd.DataFrame
+    synthetic: bool
+
+    @property
+    def max_relative_difference(self) -> float:
+        """Largest relative difference between matrix and engine over all verified areas and metrics."""
+        return float(self.verified["relative_difference"].max())
+
+
+def measure_areas(
+    files: Sequence[AreaFile],
+    matrix: CalibrationMatrix,
+    clones: Clones,
+    local_weights: npt.NDArray[np.float64],
+    national_weights: npt.NDArray[np.float64],
+    folder: Path,
+    engine: PolicyEngine,
+    *,
+    workers: int = 1,
+    verified: Sequence[str] = VERIFIED,
+) -> AreaMeasures:
+    """Measure, check and verify the files of a run.
+
+    Args:
+        files: summaries of all area files.
+        matrix, clones: that the weights were fitted on.
+        local_weights: behind states, districts and cities, shape (n_records,).
+        national_weights: behind the national file, shape (n_records,).
+        folder: of the area files.
+        engine: loads the verified files.
+        workers: processes for the engine.
+        verified: keys of the areas that the engine is run on.
+    """
+    local = target_table(matrix, local_weights)
+    national = target_table(matrix, national_weights)
+    table = pd.concat([local[local["geo_id"] != "US"], national[national["geo_id"] == "US"]])
+    sanity = [result for file in files for result in _check(file, folder)]
+    compared = verify_areas(
+        [area(key) for key in verified], matrix, clones, local_weights, folder, engine, workers=workers
+    )
+    return AreaMeasures(
+        areas=area_metrics([_row(file) for file in files], table),
+        sanity=tuple(sanity),
+        verified=pd.concat([one.metrics.assign(area=one.area) for one in compared], ignore_index=True),
+        synthetic=any(file.synthetic for file in files),
+    )
+
+
+def _check(file: AreaFile, folder: Path) -> list[SanityResult]:
+    expected = Expectations(year=MODEL_YEAR, weight_sum=file.weight_sum, synthetic=file.synthetic)
+    return check_area_file(folder / file.relative_path, area(file.key), expected)
+
+
+def _row(file: AreaFile) -> AreaMetric:
+    return AreaMetric(
+        key=file.key,
+        kind=file.kind,
+        records=file.records,
+        persons=file.persons,
+        weight_sum=file.weight_sum,
+        ess=file.effective_records,
+        max_weight=file.max_weight,
+        bytes=file.bytes,
+        sha256=file.sha256,
+    )

@@ -1,0 +1,1 @@
+"""Where households live: areas, blocks and the placement of clones."""

@@ -1,0 +1,80 @@
+"""Placing a base frame's clones from official figures, and how much of the country the clones cover.
+
+Joins the frame, the blocks and the figures of districts; the sampling itself is in `clones.py`.
+
+The income that routes the top decile is a district's share of its state's adjusted gross income by population: the IRS
+publishes incomes of districts for the 117th Congress only, so that within a state the routing is by population.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tessera.frame import Frame
+from tessera.geography import areas
+from tessera.geography.blocks import Blocks
+from tessera.geography.clones import Clones, assign
+from tessera.targets.snapshot import district_figures, state_figures
+
+# Incomes that a household's adjusted gross income is made of, where the frame has them; by persons.
+_INCOMES = (
+    "employment_income_before_lsr",
+    "self_employment_income_before_lsr",
+    "taxable_interest_income",
+    "qualified_dividend_income",
+    "non_qualified_dividend_income",
+    "rental_income",
+    "long_term_capital_gains_before_response",
+    "short_term_capital_gains",
+    "partnership_s_corp_income",
+    "taxable_private_pension_income",
+    "unemployment_compensation",
+)
+
+
+def household_income(frame: Frame) -> npt.NDArray[np.float64]:
+    """Market and pension income of each household, dollars, shape (n_households,): who is in the top decile."""
+    columns = [name for name in _INCOMES if name in frame.person]
+    total = frame.person[columns].to_numpy(dtype=np.float64).sum(axis=1)
+    return np.bincount(frame.unit_of_person("household"), total, minlength=frame.count("household"))
+
+
+def place_clones(frame: Frame, blocks: Blocks, *, n_clones: int, seed: int) -> Clones:
+    """Clones of a base frame, with district households and state incomes from the packaged official figures.
+
+    Args:
+        frame: the base frame.
+        blocks: the block table.
+        n_clones: clones of each household.
+        seed: of the placement.
+    """
+    districts = district_figures()
+    states = state_figures().set_index("state")
+    usps = districts["key"].str[:2]
+    share = districts["population"] / usps.map(states["population"])
+    return assign(
+        frame.household["household_id"].to_numpy(dtype=np.int64),
+        frame.weights,
+        blocks,
+        n_clones=n_clones,
+        seed=seed,
+        district_households=districts["households"].to_numpy(dtype=np.float64),
+        household_agi=household_income(frame),
+        district_agi=(share * usps.map(states["agi"])).to_numpy(dtype=np.float64),
+        synthetic=frame.synthetic,
+    )
+
+
+def coverage(clones: Clones, blocks: Blocks) -> dict[str, float]:
+    """Share of populated blocks, tracts, counties and districts that hold at least one clone."""
+    populated = blocks.population > 0
+    held = np.zeros(len(populated), dtype=bool)
+    held[clones.block] = True
+    county, tract = blocks.county_fips, blocks.tract_geoid
+    return {
+        "share of blocks with a clone": float(held[populated].mean()),
+        "share of tracts with a clone": len(np.unique(tract[held])) / len(np.unique(tract[populated])),
+        "share of counties with a clone": len(np.unique(county[held])) / len(np.unique(county[populated])),
+        "share of districts with a clone": len(np.unique(clones.district)) / len(areas.stratum_districts()),
+    }

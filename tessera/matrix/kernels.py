@@ -1,0 +1,90 @@
+"""Compiled passes over the clones of a range of cells, and the threads that share them out.
+
+B, the values of every clone in the rows of its cell, is never formed: a pass gathers rows of the value table. A kernel
+handles the cells [first, last) in order and writes only what belongs to them, so that results do not depend, to the
+bit, on the number of threads or on how cells are shared out. Kernels release the interpreter lock and run on plain
+threads: no threading layer to be forked by accident, and a fraction of the compile time of parallel loops.
+
+Shapes: ptr (n_cells + 1,) int64, start of each cell's clones in the layout; order (n_records,) int32, the record at
+each place of the layout; row (n_records,) int32, its value row; indptr int64, indices uint16, data float32: the value
+table in CSR.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def cell_totals(first, last, ptr, order, row, indptr, indices, data, weights, totals):  # type: ignore[no-untyped-def]
+    """totals[cell, metric] = sum of value * weight over the cell's clones; weights float64 in record order."""
+    for cell in range(first, last):
+        totals[cell, :] = 0.0
+        for i in range(ptr[cell], ptr[cell + 1]):
+            weight = weights[order[i]]
+            if weight != 0.0:
+                for k in range(indptr[row[i]], indptr[row[i] + 1]):
+                    totals[cell, indices[k]] += data[k] * weight
+
+
+@njit(cache=True, nogil=True)
+def record_sums(first, last, ptr, order, row, indptr, indices, data, duals, out):  # type: ignore[no-untyped-def]
+    """out[record] = sum over metrics of value * duals[cell, metric]; the adjoint of `cell_totals`."""
+    for cell in range(first, last):
+        for i in range(ptr[cell], ptr[cell + 1]):
+            total = 0.0
+            for k in range(indptr[row[i]], indptr[row[i] + 1]):
+                total += data[k] * duals[cell, indices[k]]
+            out[order[i]] = total
+
+
+def thread_count(wanted: int | None = None) -> int:
+    """Threads to use: those wanted, else `NUMBA_NUM_THREADS`, else the processors this process may run on."""
+    if wanted is not None:
+        return max(1, wanted)
+    configured = os.environ.get("NUMBA_NUM_THREADS", "")
+    return int(configured) if configured.isdigit() and int(configured) > 0 else len(os.sched_getaffinity(0))
+
+
+class CellThreads:
+    """Shares ranges of cells out to threads; a context manager.
+
+    Args:
+        work: how much work each cell is, any unit, shape (n_cells,).
+        threads: number of threads, None for all that there are.
+    """
+
+    def __init__(self, work: npt.NDArray[np.number[Any]], threads: int | None = None) -> None:
+        count = thread_count(threads)
+        cumulative = np.concatenate([[0.0], np.cumsum(work, dtype=np.float64)])
+        cuts = np.searchsorted(cumulative, np.linspace(0, cumulative[-1], count + 1)[1:-1])
+        edges = np.unique(np.concatenate([[0], cuts, [len(work)]])).tolist()
+        self._ranges = list(pairwise(edges))
+        self._pool = ThreadPoolExecutor(len(self._ranges) - 1) if len(self._ranges) > 1 else None
+
+    def __enter__(self) -> CellThreads:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def run(self, kernel: Callable[..., None], *arguments: object) -> None:
+        """Call `kernel(first, last, *arguments)` for every range, the last one on this thread; wait for all."""
+        pending = []
+        if self._pool is not None:
+            pending = [self._pool.submit(kernel, *cells, *arguments) for cells in self._ranges[:-1]]
+        kernel(*self._ranges[-1], *arguments)
+        for future in pending:
+            future.result()

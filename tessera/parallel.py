@@ -1,0 +1,58 @@
+"""Work in forked processes: what is loaded before the fork (an engine, a frame) is shared, not loaded again or sent.
+
+Holds one function. Results come back in the order of the items; an error in a worker is raised here.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# The function and items of the map under way; forked workers inherit them and are told an index only.
+_WORK: tuple[Callable[[Any], Any], Sequence[Any]] | None = None
+
+
+def fork_map(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    on_done: Callable[[int, Item], None] | None = None,
+) -> list[Result]:
+    """`[function(item) for item in items]` in up to `workers` forked processes; one worker stays in this process.
+
+    Args:
+        function: may be a closure or bound method; it is inherited by the fork. Its results are sent back.
+        items: what to call it with.
+        workers: processes.
+        on_done: called as items finish, with how many have and the item.
+    """
+    global _WORK  # noqa: PLW0603 - inherited by the forked workers
+    results: dict[int, Result] = {}
+    if workers <= 1 or len(items) <= 1:
+        for index, item in enumerate(items):
+            results[index] = function(item)
+            if on_done is not None:
+                on_done(index + 1, item)
+        return [results[index] for index in range(len(items))]
+    _WORK = (function, items)
+    try:
+        with ProcessPoolExecutor(min(workers, len(items)), mp_context=multiprocessing.get_context("fork")) as pool:
+            futures = {pool.submit(_call, index): index for index in range(len(items))}
+            for done, future in enumerate(as_completed(futures), 1):
+                results[futures[future]] = future.result()
+                if on_done is not None:
+                    on_done(done, items[futures[future]])
+    finally:
+        _WORK = None
+    return [results[index] for index in range(len(items))]
+
+
+def _call(index: int) -> Any:
+    assert _WORK is not None
+    function, items = _WORK
+    return function(items[index])

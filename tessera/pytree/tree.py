@@ -1,0 +1,212 @@
+"""Structure of trees: flatten and unflatten, paths, exact comparison. Holds no file format and computes no numbers.
+
+A tree is any nesting of dict, list, tuple, OrderedDict, namedtuple, dataclass and None; all else is a leaf. Containers
+are traversed by pybaum, with a skeleton tree of integers as its treedef, so that no user data is kept and the number of
+leaves is checked before anything is put together. Paths are tuples of typed steps, so no two leaves share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tessera.errors import StructureError
+from tessera.pytree.registry import get_registry
+from tessera.pytree.structure import (
+    Path,
+    describe_structure,
+    dump_json,
+    load_json,
+    path_text,
+    skeleton_of,
+)
+
+
+@dataclass(frozen=True)
+class TreeSpec:
+    """The structure of a tree without its leaves: hashable, comparable, picklable.
+
+    Attributes:
+        structure: canonical JSON, as stored in files.
+    """
+
+    structure: str
+
+    @cached_property
+    def _built(self) -> tuple[Any, list[Path]]:
+        return skeleton_of(load_json(self.structure, "the structure of the tree"))
+
+    @property
+    def skeleton(self) -> Any:
+        """The tree with the number of each leaf in its place."""
+        return self._built[0]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The typed path of each leaf, in order."""
+        return tuple(self._built[1])
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The path of each leaf as text, in order; unique."""
+        return tuple(map(path_text, self.paths))
+
+    @property
+    def n_leaves(self) -> int:
+        """Number of leaves."""
+        return len(self._built[1])
+
+    def diff(self, other: TreeSpec) -> str | None:
+        """How another structure differs: paths missing and extra; None for the same paths in any order."""
+        missing = sorted(set(self.names) - set(other.names))
+        extra = sorted(set(other.names) - set(self.names))
+        if not missing and not extra:
+            return None
+        parts = [f"{label} {_shorten(names)}" for label, names in (("missing", missing), ("extra", extra)) if names]
+        return "; ".join(parts)
+
+
+def tree_flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
+    """The leaves of a tree, in order, and its structure.
+
+    Raises:
+        UnsupportedLeafError: for a dataclass or namedtuple that is not registered.
+        StructureError: for keys without an exact text form, and for trees too deep or cyclic.
+    """
+    from pybaum import tree_just_flatten
+
+    structure, described = describe_structure(tree)
+    leaves: list[Any] = tree_just_flatten(tree, registry=get_registry())
+    if len(leaves) != len(described) or any(a is not b for a, b in zip(leaves, described, strict=True)):
+        raise StructureError(f"pybaum finds {len(leaves)} leaves where the structure has {len(described)}.")
+    return leaves, TreeSpec(dump_json(structure))
+
+
+def tree_unflatten(spec: TreeSpec, leaves: Sequence[Any]) -> Any:
+    """The tree of a structure and its leaves; `StructureError` unless there are exactly as many as it has places."""
+    if len(leaves) != spec.n_leaves:
+        raise StructureError(f"{len(leaves)} leaves for a structure with {spec.n_leaves}; give one for each place.")
+    return fill_skeleton(spec.skeleton, leaves)
+
+
+def fill_skeleton(skeleton: Any, leaves: Sequence[Any] | Mapping[int, Any]) -> Any:
+    """A copy of a skeleton (of a whole tree or of a part of one) with each number replaced by that leaf."""
+    from pybaum import tree_just_flatten
+    from pybaum import tree_unflatten as pybaum_unflatten
+
+    registry = get_registry()
+    numbers = tree_just_flatten(skeleton, registry=registry)
+    return pybaum_unflatten(skeleton, [leaves[number] for number in numbers], registry=registry)
+
+
+def tree_leaves(tree: Any) -> list[Any]:
+    """The leaves of a tree, in order."""
+    return tree_flatten(tree)[0]
+
+
+def tree_structure(tree: Any) -> TreeSpec:
+    """The structure of a tree."""
+    return tree_flatten(tree)[1]
+
+
+def leaf_paths(tree: Any) -> tuple[Path, ...]:
+    """The typed path of each leaf, in order."""
+    return tree_structure(tree).paths
+
+
+def leaf_names(tree: Any) -> tuple[str, ...]:
+    """The path of each leaf as text, in order, for instance `['weights'][0]`; unique."""
+    return tree_structure(tree).names
+
+
+def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
+    """Apply a function to each leaf, and to the leaves at the same paths of other trees.
+
+    Dicts are matched by key, whatever their order; the result has the structure of the first tree.
+    """
+    leaves, spec = tree_flatten(tree)
+    aligned = [_aligned(spec, other) for other in others]
+    return tree_unflatten(spec, [function(*group) for group in zip(leaves, *aligned, strict=True)])
+
+
+def tree_equal(first: Any, second: Any) -> bool:
+    """Whether two trees are the same to the last bit: structure, key order, types, dtypes, labels and values.
+
+    NaN equals a NaN of the same bits. Leaves of types that cannot be stored raise `UnsupportedLeafError`.
+    """
+    return tree_diff(first, second) is None
+
+
+def tree_diff(first: Any, second: Any) -> str | None:
+    """The first ten differences between two trees, one a line, by path; None where they are equal to the last bit."""
+    from tessera.pytree.fingerprint import leaf_fingerprint
+
+    leaves, spec = tree_flatten(first)
+    other_leaves, other_spec = tree_flatten(second)
+    if spec != other_spec:
+        return spec.diff(other_spec) or "the same leaves in containers of another type or order"
+    differences = []
+    for name, one, other in zip(spec.names, leaves, other_leaves, strict=True):
+        a, b = leaf_fingerprint(one, name), leaf_fingerprint(other, name)
+        if a.sha256 != b.sha256:
+            differences.append(f"{name}: {a.kind} {a.dtype} {a.shape} and {b.kind} {b.dtype} {b.shape} differ")
+    return "\n".join(differences[:10]) or None
+
+
+def find_subtree(spec: TreeSpec, subpath: str | Iterable[Any]) -> Any:
+    """The part of a skeleton at a path.
+
+    Args:
+        spec: structure of the whole tree.
+        subpath: the text of a path (`"['tables'][0].person"`), or its keys, positions and field names
+            (`("tables", 0, "person")`).
+
+    Raises:
+        StructureError: where there is nothing at the path; names what there is.
+    """
+    found = _nodes(spec.skeleton)
+    if isinstance(subpath, str):
+        match = next((node for text, _, node in found if text == subpath), _NOTHING)
+    else:
+        keys = tuple(subpath)
+        match = next((node for _, steps, node in found if _same_keys(steps, keys)), _NOTHING)
+    if match is _NOTHING:
+        wanted = subpath if isinstance(subpath, str) else tuple(subpath)
+        raise StructureError(f"there is nothing at {wanted!r}; the leaves are {_shorten(spec.names)}.")
+    return match
+
+
+_NOTHING = object()
+
+
+def _nodes(skeleton: Any) -> Iterable[tuple[str, tuple[Any, ...], Any]]:
+    """Every node of a skeleton with its path as text and as plain keys."""
+    from tessera.pytree.structure import children_of
+
+    stack: list[tuple[Path, tuple[Any, ...], Any]] = [((), (), skeleton)]
+    while stack:
+        path, keys, node = stack.pop()
+        yield path_text(path), keys, node
+        stack.extend(((*path, step), (*keys, step.plain), child) for step, child in children_of(node))
+
+
+def _same_keys(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(one) == len(other) and all(type(a) is type(b) and a == b for a, b in zip(one, other, strict=True))
+
+
+def _aligned(spec: TreeSpec, other: Any) -> list[Any]:
+    leaves, other_spec = tree_flatten(other)
+    if other_spec == spec:
+        return leaves
+    difference = spec.diff(other_spec)
+    if difference is not None:
+        raise StructureError(f"the trees have different leaves: {difference}.")
+    by_name = dict(zip(other_spec.names, leaves, strict=True))
+    return [by_name[name] for name in spec.names]
+
+
+def _shorten(names: Sequence[str], limit: int = 8) -> str:
+    shown = ", ".join(names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown

@@ -1,0 +1,99 @@
+"""Identity of a run: version, commit and time, computed once and passed on.
+
+Holds the one place that asks git and the clock. Whatever comes later takes a `RunIdentity`, so that two artefacts of a
+run cannot disagree about which run they are of. A run id reads `{version}_{first 8 of the commit}_{UTC time}`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tessera.errors import ReleaseError
+
+NO_COMMIT = "0" * 40
+
+_RUN_ID = re.compile(r"(?P<version>[A-Za-z0-9][A-Za-z0-9.+-]*)_(?P<sha8>[0-9a-f]{8})_(?P<time>\d{8}T\d{6}Z)")
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True)
+class GitState:
+    """Commit of a checkout (`NO_COMMIT` where there is none) and whether files differ from it."""
+
+    sha: str
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Identity of a run.
+
+    Attributes:
+        run_id: `{version}_{sha8}_{YYYYMMDDTHHMMSSZ}`, also the name of its folder.
+        version: of the tessera package.
+        git: commit and dirty flag.
+        started_at: UTC, ISO 8601 to the second.
+    """
+
+    run_id: str
+    version: str
+    git: GitState
+    started_at: str
+
+
+def git_state(folder: Path) -> GitState:
+    """State of the checkout that holds `folder`; `NO_COMMIT` and dirty outside a checkout or before a first commit."""
+    sha = _git(folder, "rev-parse", "HEAD")
+    if sha is None or not re.fullmatch(r"[0-9a-f]{40,64}", sha):
+        return GitState(NO_COMMIT, True)
+    changes = _git(folder, "status", "--porcelain")
+    return GitState(sha, changes is None or changes != "")
+
+
+def new_identity(version: str, git: GitState, now: datetime | None = None) -> RunIdentity:
+    """The identity of a run that starts now.
+
+    Args:
+        version: of the package; letters, digits, `.`, `+` and `-`.
+        git: from `git_state`.
+        now: an aware time; the clock's if absent.
+
+    Raises:
+        ReleaseError: the version cannot be part of a folder name, or the time has no zone.
+    """
+    moment = now or datetime.now(UTC)
+    if moment.tzinfo is None:
+        raise ReleaseError(f"Run identity: the time {moment.isoformat()} has no zone; wanted an aware one, say UTC.")
+    moment = moment.astimezone(UTC)
+    run_id = f"{version}_{git.sha[:8]}_{moment.strftime(_TIME)}"
+    if not _RUN_ID.fullmatch(run_id):
+        raise ReleaseError(
+            f"Run identity: {run_id!r} cannot name a folder; wanted a version of letters, digits, '.', '+' and '-'."
+        )
+    return RunIdentity(run_id, version, git, moment.replace(microsecond=0).isoformat().replace("+00:00", "Z"))
+
+
+def parse_run_id(run_id: str) -> tuple[str, str, datetime]:
+    """Version, first eight characters of the commit, and UTC start time of a run id; raises `ReleaseError`."""
+    match = _RUN_ID.fullmatch(run_id)
+    try:
+        moment = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC) if match else None
+    except ValueError:
+        moment = None
+    if match is None or moment is None:
+        raise ReleaseError(f"{run_id!r} is not a run id; wanted one like 0.1.0_1a2b3c4d_20250131T235959Z.")
+    return match["version"], match["sha8"], moment
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() if result.returncode == 0 else None

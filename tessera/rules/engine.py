@@ -1,0 +1,156 @@
+"""The rules engine behind a protocol: engine inputs in, values at their entities out.
+
+Holds the protocol and the PolicyEngine adapter. Loading policyengine-us takes half a minute of CPU and 1 GB, so it is
+loaded once a process, on first use, never at import; worker processes are forked after that (`state_values`).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tessera.areas.dataset import AreaDataset, read_area, write_area
+from tessera.errors import RulesError
+from tessera.frame import ENTITIES, GROUP_ENTITIES
+from tessera.rules.values import EntityValues
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+class Rules(Protocol):
+    """What the pipeline needs of a rules engine."""
+
+    @property
+    def version(self) -> str:
+        """Name and version, recorded in packages and manifests."""
+        ...
+
+    def load(self) -> None:
+        """Load the engine now, before workers are forked."""
+        ...
+
+    def compute(self, dataset: AreaDataset, variables: Sequence[str]) -> EntityValues:
+        """Values of variables for a dataset's households, each at its own entity."""
+        ...
+
+
+class PolicyEngine:
+    """policyengine-us. Every call is a fresh simulation: nothing is cached from one set of clones to the next."""
+
+    @property
+    def version(self) -> str:
+        """For instance `policyengine-us 2.68.0`."""
+        from importlib.metadata import version
+
+        return f"policyengine-us {version('policyengine-us')}"
+
+    def load(self) -> None:
+        """Load the engine into this process."""
+        _ = self._variables
+
+    @cached_property
+    def _variables(self) -> Any:
+        from policyengine_us.system import system
+
+        return system.variables
+
+    def entity(self, variable: str) -> str:
+        """Entity of a variable; raises `RulesError` if the engine does not know it."""
+        found = self._variables.get(variable)
+        if found is None:
+            near = sorted(name for name in self._variables if name.startswith(variable[:6]))[:6]
+            raise RulesError(f"{self.version} has no variable {variable!r}; near: {', '.join(near) or 'none'}.")
+        return str(found.entity.key)
+
+    def compute(self, dataset: AreaDataset, variables: Sequence[str]) -> EntityValues:
+        """Simulate the dataset as if it were loaded from its file, and read the variables off.
+
+        Raises:
+            RulesError: a variable is unknown, fails, or has values that are not finite; it is named.
+        """
+        entity_of = {variable: self.entity(variable) for variable in variables}
+        with tempfile.TemporaryDirectory(prefix="tessera-") as folder:
+            simulation = self._simulation(write_area(dataset, Path(folder) / "dataset.h5"))
+        values = {variable: self._calculate(simulation, variable, dataset.year) for variable in variables}
+        return EntityValues(
+            n_households=dataset.counts["household"],
+            household_of=household_links(dataset.arrays, dataset.counts),
+            unit_of_person={entity: _person_links(dataset.arrays, entity) for entity in GROUP_ENTITIES},
+            values=values,
+            entity_of=entity_of,
+        )
+
+    def compute_file(self, path: Path, variables: Sequence[str]) -> tuple[EntityValues, npt.NDArray[np.float64]]:
+        """What `Microsimulation` computes on a written area file, and the household weights it reads there.
+
+        Slower than `compute`, and the same door that a user of the file goes through: it serves verification.
+        """
+        from policyengine_us import Microsimulation
+
+        stored = read_area(path)
+        counts = {entity: len(stored[f"{entity}_id"]) for entity in ENTITIES}
+        with _quiet():
+            simulation = Microsimulation(dataset=str(path))
+        year = int(simulation.default_calculation_period)
+        values = EntityValues(
+            n_households=counts["household"],
+            household_of=household_links(stored, counts),
+            unit_of_person={entity: _person_links(stored, entity) for entity in GROUP_ENTITIES},
+            values={variable: self._calculate(simulation, variable, year) for variable in variables},
+            entity_of={variable: self.entity(variable) for variable in variables},
+        )
+        return values, np.asarray(simulation.calculate("household_weight", year), dtype=np.float64)
+
+    def _simulation(self, path: Path) -> Any:
+        # The plain simulation: Microsimulation wraps every intermediate array in a weighted series, at twice the time.
+        from policyengine_us import Simulation
+
+        with _quiet():
+            return Simulation(dataset=str(path))
+
+    def _calculate(self, simulation: Any, variable: str, year: int) -> npt.NDArray[np.generic]:
+        try:
+            with _quiet():
+                result = simulation.calculate(variable, year)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
+            raise RulesError(
+                f"{self.version}: {variable} failed for {year} ({type(error).__name__}: {error})."
+            ) from error
+        if hasattr(result, "decode_to_str"):
+            return np.asarray(result.decode_to_str(), dtype=np.str_)
+        values = np.asarray(result)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise RulesError(f"{self.version}: {variable} is {values[row]} in row {row}; wanted finite values.")
+        return values
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence numpy's and pandas' warnings inside the engine, whose formulas divide by zero where masks apply later."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def household_links(arrays: Arrays, counts: Mapping[str, int]) -> dict[str, npt.NDArray[np.int64]]:
+    """Household row of every unit of every entity, from the links of a dataset."""
+    person_household = _person_links(arrays, "household")
+    links = {"person": person_household, "household": np.arange(counts["household"], dtype=np.int64)}
+    for entity in GROUP_ENTITIES[1:]:
+        household = np.empty(counts[entity], dtype=np.int64)
+        household[_person_links(arrays, entity)] = person_household
+        links[entity] = household
+    return links
+
+
+def _person_links(arrays: Arrays, entity: str) -> npt.NDArray[np.int64]:
+    return arrays[f"person_{entity}_id"].astype(np.int64)

@@ -1,0 +1,129 @@
+"""The target database: a DuckDB file of strata, constraints, targets and sources, built in one go from figures.
+
+Everything is checked before a byte is written, and the file appears whole or not at all. The schema is `schema.sql`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import pandas as pd
+
+from tessera.store import atomic_path
+from tessera.targets import strata as stratification
+from tessera.targets import validation
+from tessera.targets.catalogue import VariableCatalogue
+from tessera.targets.figures import GEO_LEVELS, constraints_from_json
+
+_LOG = logging.getLogger(__name__)
+_SOURCE = ["source", "table", "url", "vintage", "year"]
+_TARGET_COLUMNS = ["target_id", "name", "stratum_id", "source_id", "variable", "reform", "period", "unit", "value",
+                   "raw_value", "uprating", "reconciliation"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """What was written: numbers of targets, strata and sources, and of targets by level and by source."""
+
+    path: Path
+    targets: int
+    strata: int
+    sources: int
+    by_level: Mapping[str, int]
+    by_source: Mapping[str, int]
+
+
+def build_database(path: Path, figures: pd.DataFrame, *, variables: VariableCatalogue | None = None) -> DatabaseSummary:
+    """Write a target database from figures.
+
+    Args:
+        path: the file; replaced if it is there.
+        figures: columns of `figures.COLUMNS`, one row a target.
+        variables: the variables that targets may use; the packaged list by default.
+
+    Raises:
+        TargetError: a row that is refused (see `validation`); the file is as it was.
+        StorageError: the file cannot be written.
+    """
+    validation.check_figures(figures, variables or VariableCatalogue.packaged())
+    strata = stratification.build_strata(figures)
+    validation.check_strata(strata)
+    sources = _sources(figures)
+    targets = _targets(figures, strata, sources)
+    with atomic_path(path) as temporary:
+        # DuckDB makes its own file; an empty one in its place is none of its.
+        temporary.unlink()
+        _write(
+            temporary,
+            {"sources": sources, "strata": strata, "stratum_constraints": _constraints(strata), "targets": targets},
+        )
+    _LOG.info("wrote %d targets in %d strata to %s", len(targets), len(strata), path)
+    counts = targets.merge(strata[["stratum_id", "geo_level"]], on="stratum_id")["geo_level"].value_counts()
+    return DatabaseSummary(
+        path=path,
+        targets=len(targets),
+        strata=len(strata),
+        sources=len(sources),
+        by_level={level: int(counts.get(level, 0)) for level in GEO_LEVELS},
+        by_source={str(name): int(count) for name, count in figures["source"].value_counts().sort_index().items()},
+    )
+
+
+def target_name(geo_id: str, variable: str, constraints: str, reform: str, source: str) -> str:
+    """Unique readable name: `CA-12/person_count[age>=5,age<10]@census_acs_s0101`."""
+    rows = constraints_from_json(constraints)
+    # The lower bound first, as one reads a range.
+    ordered = sorted(rows, key=lambda row: (row[0], not row[1].startswith((">", "=")), row[1]))
+    domain = ",".join(f"{name}{operation}{value:.15g}" for name, operation, value in ordered)
+    return f"{geo_id}/{f'{reform}:' if reform else ''}{variable}{f'[{domain}]' if domain else ''}@{source}"
+
+
+def _sources(figures: pd.DataFrame) -> pd.DataFrame:
+    sources = (
+        figures[_SOURCE]
+        .drop_duplicates(["source", "table", "vintage"])
+        .sort_values(["source", "table"], ignore_index=True)
+    )
+    return sources.assign(source_id=range(len(sources)))
+
+
+def _targets(figures: pd.DataFrame, strata: pd.DataFrame, sources: pd.DataFrame) -> pd.DataFrame:
+    keyed = figures.merge(
+        strata[["stratum_id", "geo_level", "geo_id", "constraints"]], on=["geo_level", "geo_id", "constraints"]
+    )
+    keyed = keyed.merge(sources[["source_id", "source", "table", "vintage"]], on=["source", "table", "vintage"])
+    keyed["name"] = [
+        target_name(*values)
+        for values in keyed[["geo_id", "variable", "constraints", "reform", "source"]].itertuples(index=False)
+    ]
+    levels = keyed["geo_level"].map({level: position for position, level in enumerate(GEO_LEVELS)})
+    keyed = keyed.assign(_level=levels).sort_values(["_level", "stratum_id", "name"], ignore_index=True)
+    return keyed.assign(target_id=range(len(keyed)))[_TARGET_COLUMNS]
+
+
+def _constraints(strata: pd.DataFrame) -> pd.DataFrame:
+    rows = [
+        (stratum, *constraint)
+        for stratum, level, place, text in strata[["stratum_id", "geo_level", "geo_id", "constraints"]].itertuples(
+            index=False
+        )
+        for constraint in (*stratification.geographic_constraints(level, place), *constraints_from_json(text))
+    ]
+    return pd.DataFrame(rows, columns=["stratum_id", "constraint_variable", "operation", "value"])
+
+
+def _write(path: Path, tables: dict[str, pd.DataFrame]) -> None:
+    import duckdb
+
+    schema = resources.files("tessera.targets").joinpath("schema.sql").read_text(encoding="utf-8")
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(schema)
+        for name, table in tables.items():
+            columns = ", ".join(f'"{column}"' for column in table.columns)
+            connection.register("incoming", table)
+            connection.execute(f"insert into {name} ({columns}) select {columns} from incoming")
+            connection.unregister("incoming")

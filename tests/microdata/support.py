@@ -1,0 +1,168 @@
+"""Raw tables for microdata tests: the real ASEC sample, hand-made households, and small synthetic donor files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tessera.microdata.asec import RELATION_COLUMNS
+from tessera.microdata.income import REQUIRED
+from tessera.microdata.puf import AMOUNTS
+from tessera.microdata.tax_units import GROSS_INCOME
+
+SEED = 7
+_DEFAULTS = {
+    **dict.fromkeys([*RELATION_COLUMNS, *REQUIRED, *GROSS_INCOME], 0),
+    **{c: 2 for c in RELATION_COLUMNS if c.startswith("PEDIS")},
+    "PEPAR1": -1,
+    "PEPAR2": -1,
+    "PF_SEQ": 1,
+    "A_MARITL": 7,
+    "A_SEX": 1,
+    "A_AGE": 40,
+    "MARSUPWT": 1000.0,
+    "SPM_TENMORTSTATUS": 3,
+}
+
+
+@dataclass(frozen=True)
+class RawAsec:
+    person: pd.DataFrame
+    household: pd.DataFrame = field(default_factory=pd.DataFrame)
+    income_year: int = 2019
+    synthetic: bool = True
+
+
+@dataclass(frozen=True)
+class RawTable:
+    name: str
+    table: pd.DataFrame
+    year: int = 2015
+    synthetic: bool = True
+    companions: dict[str, pd.DataFrame] = field(default_factory=dict)
+
+
+def persons(*rows: dict[str, object]) -> pd.DataFrame:
+    """Hand-made ASEC persons of one household (PH_SEQ 1 unless given); lines count from 1, the first is the reference."""
+    table = []
+    for number, row in enumerate(rows, start=1):
+        first = {"PH_SEQ": 1, "P_SEQ": number, "A_LINENO": number, "A_EXPRRP": 1 if number == 1 else 13}
+        table.append({**_DEFAULTS, **first, **row})
+    result = pd.DataFrame(table)
+    return result.assign(SPM_ID=result["PH_SEQ"] * 1000 + 1) if "SPM_ID" not in result else result
+
+
+def sample(shared_data: Path) -> pd.DataFrame:
+    """The real ASEC 2020 persons, weights with their two decimals applied as the reader does."""
+    table = pd.read_csv(shared_data / "cps_asec" / "pppub20.csv")
+    return table.assign(MARSUPWT=table["MARSUPWT"] / 100)
+
+
+def tax_file(n: int = 300, *, aggregates: bool = True) -> RawTable:
+    """A synthetic tax file with the official codes; the last four are aggregate records if wanted."""
+    rng = np.random.default_rng(SEED)
+    columns = sorted({c for plus, minus in AMOUNTS.values() for c in (*plus, *minus)})
+    table = pd.DataFrame({c: np.where(rng.random(n) < 0.4, np.round(np.exp(rng.normal(8, 1.5, n))), 0.0) for c in columns})
+    table["E00600"] += table["E00650"]
+    table["E01500"] += table["E01700"]
+    table["P23250"] -= 2000.0
+    table = table.assign(
+        RECID=np.arange(1, n + 1),
+        S006=rng.uniform(1, 1000, n),
+        MARS=rng.choice([1, 2, 3, 4], n),
+        XTOT=rng.integers(1, 6, n),
+        DSI=(rng.random(n) < 0.05).astype(int),
+        E00100=table["E00200"] + table["P23250"],
+    )
+    if aggregates:
+        rows = np.arange(n - 4, n)
+        table.loc[rows, "RECID"] = [999996, 999997, 999998, 999999]
+        table.loc[rows, "MARS"] = 0
+        table.loc[rows, "E00100"] = [-1e6, 2e6, 3e7, 3e8]
+        table.loc[n - 1, ["E00200", "P22250"]] = [5e7, -5e6]
+    known = n * 3 // 4
+    demographics = pd.DataFrame(
+        {
+            "RECID": table["RECID"][:known],
+            "AGERANGE": rng.integers(1, 7, known),
+            "GENDER": rng.integers(1, 3, known),
+            "EARNSPLIT": np.where(table["MARS"][:known] == 2, rng.integers(1, 4, known), 0),
+            **{f"AGEDP{k}": rng.integers(1, 7, known) for k in (1, 2, 3)},
+        }
+    )
+    return RawTable("irs_puf", table, companions={"demographics": demographics})
+
+
+def donor_files(n: int = 240) -> dict[str, RawTable]:
+    """Synthetic ACS, SIPP, SCF and ORG tables with official names."""
+    rng = np.random.default_rng(SEED)
+    wages = np.round(np.exp(rng.normal(10, 1, n)))
+    serial = np.array([f"2022HU{k:07d}" for k in range(n)])
+    tenure = rng.integers(1, 5, n)
+    household = pd.DataFrame(
+        {
+            "SERIALNO": serial,
+            "TEN": tenure.astype(float),
+            "NP": rng.integers(1, 6, n),
+            "WGTP": rng.integers(1, 200, n),
+            "RNTP": np.where(tenure == 3, rng.integers(400, 3000, n), np.nan),
+            "TAXAMT": np.where(tenure <= 2, rng.integers(100, 9000, n), np.nan),
+            "ADJHSG": 1.0,
+        }
+    )
+    head = pd.DataFrame({"SERIALNO": serial, "RELSHIPP": 20, "AGEP": rng.integers(18, 90, n), "SEX": rng.integers(1, 3, n)})
+    head = head.assign(WAGP=wages, SEMP=0.0, SSP=0.0, RETP=np.nan, ADJINC=1.0)
+    child = head.assign(RELSHIPP=25, AGEP=7, WAGP=np.nan)
+    acs = RawTable("acs_pums", pd.concat([head, child], ignore_index=True), companions={"household": household})
+    month = np.tile(np.arange(1, 13), n)
+    sipp = pd.DataFrame(
+        {
+            "SSUID": np.repeat(serial, 12),
+            "SHHADID": 1,
+            "PNUM": 101,
+            "MONTHCODE": month,
+            "TAGE": np.repeat(rng.integers(15, 90, n), 12),
+            "ESEX": np.repeat(rng.integers(1, 3, n), 12),
+            "EMS": np.repeat(rng.integers(1, 7, n), 12).astype(float),
+            "WPFINWGT": np.repeat(rng.uniform(100, 5000, n), 12),
+            "TJB1_MSUM": np.repeat(wages / 12, 12),
+            "TJB1_TXAMT": np.repeat(np.where(rng.random(n) < 0.2, 100.0, np.nan), 12),
+            "AJB1_TXAMT": 9.0,
+            "TVAL_BANK": np.repeat(np.round(np.exp(rng.normal(7, 2, n))), 12),
+            "TVAL_STMF": 0.0,
+            "TVAL_BOND": 0.0,
+        }
+    )
+    scf = pd.DataFrame(
+        {
+            "AGE": rng.integers(18, 90, n),
+            "HHSEX": rng.integers(1, 3, n),
+            "RACE": rng.integers(1, 6, n),
+            "MARRIED": rng.integers(1, 3, n),
+            "KIDS": rng.integers(0, 4, n),
+            "WAGEINC": wages,
+            "INTDIVINC": 0.0,
+            "SSRETINC": 0.0,
+            "NETWORTH": np.round(rng.normal(200_000, 300_000, n)),
+            "VEH_INST": np.where(rng.random(n) < 0.3, 12_000.0, 0.0),
+            "WGT": rng.uniform(1000, 9000, n),
+        }
+    )
+    hourly = rng.integers(1, 3, n)
+    org = pd.DataFrame(
+        {
+            "PEERNHRY": hourly,
+            "PTERNHLY": np.where(hourly == 1, 18.5, -0.01),
+            "PTERNWA": wages / 52,
+            "PEHRUSL1": 40,
+            "PRTAGE": rng.integers(16, 80, n),
+            "PESEX": rng.integers(1, 3, n),
+            "PEHSPNON": rng.integers(1, 3, n),
+            "PTDTRACE": 1,
+            "PWORWGT": rng.uniform(1000, 9000, n),
+        }
+    )
+    return {"acs": acs, "sipp": RawTable("sipp", sipp), "scf": RawTable("scf", scf), "org": RawTable("cps_org", org)}

@@ -1,0 +1,521 @@
+"""Tree files: exact round trips, identical bytes, atomic writes, and only our errors whatever is read."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import time
+from collections import OrderedDict, defaultdict, namedtuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tessera.errors import StorageError, StructureError, TesseraError, UnsupportedLeafError
+from tessera.frame import Frame
+from tessera.pytree import envelope
+from tessera.pytree.encoders import Encoded, register_leaf
+from tessera.pytree.fingerprint import tree_sha256
+from tessera.pytree.io import describe_tree, dump_tree, format_tree, load_tree
+from tessera.pytree.registry import register_dataclass, register_namedtuple
+from tessera.pytree.tree import tree_diff, tree_equal
+from tessera.rules.values import EntityValues
+
+QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+class Point(NamedTuple):
+    x: Any
+    y: Any
+
+
+@dataclass(frozen=True)
+class Box:
+    content: Any
+    label: str
+
+
+@dataclass(frozen=True)
+class Stranger:
+    content: Any
+
+
+class Raster:
+    def __init__(self, cells: np.ndarray) -> None:
+        self.cells = cells
+
+
+register_namedtuple(Point)
+register_dataclass(Box)
+
+
+def round_trip(tree: Any, folder: Path) -> Any:
+    dump_tree(tree, folder / "tree.h5")
+    return load_tree(folder / "tree.h5")
+
+
+def assert_same(tree: Any, loaded: Any) -> None:
+    assert tree_diff(tree, loaded) is None
+    assert type(tree) is type(loaded)
+
+
+TEXT = st.text(st.characters(codec=None), max_size=8)
+KEYS = st.one_of(
+    TEXT,
+    st.integers(),
+    st.booleans(),
+    st.none(),
+    st.floats(allow_nan=False),
+    st.binary(max_size=4),
+    st.tuples(st.integers(), TEXT),
+)
+DTYPES = st.one_of(
+    hnp.boolean_dtypes(),
+    hnp.integer_dtypes(endianness="?"),
+    hnp.unsigned_integer_dtypes(),
+    hnp.floating_dtypes(sizes=(16, 32, 64), endianness="?"),
+    hnp.complex_number_dtypes(sizes=(64, 128)),
+    hnp.datetime64_dtypes(),
+    hnp.timedelta64_dtypes(),
+    hnp.byte_string_dtypes(max_len=5),
+    hnp.unicode_string_dtypes(max_len=5),
+)
+ARRAYS = DTYPES.flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+)
+SCALARS = st.one_of(st.integers(), st.floats(), st.booleans(), TEXT, st.binary(max_size=6), st.complex_numbers())
+TREES = st.recursive(
+    st.one_of(ARRAYS, SCALARS, st.none()),
+    lambda children: st.one_of(
+        st.lists(children, max_size=4),
+        st.lists(children, max_size=3).map(tuple),
+        st.dictionaries(KEYS, children, max_size=4),
+        st.dictionaries(KEYS, children, max_size=3).map(OrderedDict),
+        st.builds(Point, children, children),
+        st.builds(Box, children, TEXT),
+    ),
+    max_leaves=8,
+)
+
+
+@QUICK
+@given(array=ARRAYS)
+def test_arrays_keep_dtype_shape_and_every_bit(array: np.ndarray, tmp_path: Path) -> None:
+    loaded = round_trip(array, tmp_path)
+    assert loaded.dtype.str == array.dtype.str
+    assert loaded.shape == array.shape
+    assert loaded.tobytes() == array.tobytes()
+
+
+@QUICK
+@given(tree=TREES)
+def test_any_nesting_comes_back_and_again_gives_the_same_bytes(tree: Any, tmp_path: Path) -> None:
+    first = dump_tree(tree, tmp_path / "first.h5")
+    loaded = load_tree(tmp_path / "first.h5")
+    assert_same(tree, loaded)
+    second = dump_tree(loaded, tmp_path / "second.h5")
+    assert (tmp_path / "first.h5").read_bytes() == (tmp_path / "second.h5").read_bytes()
+    assert first.sha256 == second.sha256 == tree_sha256(tree) == describe_tree(tmp_path / "first.h5").sha256
+
+
+@QUICK
+@given(value=SCALARS)
+def test_python_scalars_keep_their_type(value: Any, tmp_path: Path) -> None:
+    loaded = round_trip(value, tmp_path)
+    assert type(loaded) is type(value)
+    assert repr(loaded) == repr(value)
+
+
+COLUMNS = {
+    "int8": pd.Series([1, -2, 3], dtype="int8"),
+    "big endian": pd.Series(np.array([1, 2, 3], dtype=">f8")),
+    "float32": pd.Series([1.5, np.nan, -0.0], dtype="float32"),
+    "bool": pd.Series([True, False, True]),
+    "complex": pd.Series([1 + 2j, 0j, -1j]),
+    "str": pd.Series(["a", None, "DOÑA ANA\0"]),
+    "string": pd.array(["a", pd.NA, ""], dtype="string"),
+    "Int64": pd.array([1, None, 2**62], dtype="Int64"),
+    "UInt8": pd.array([1, None, 255], dtype="UInt8"),
+    "Float64": pd.array([1.5, None, 2.5], dtype="Float64"),
+    "Float64 NaN": pd.Series(pd.arrays.FloatingArray(np.array([np.nan, 0, 1]), np.array([False, True, False]))),
+    "boolean": pd.array([True, None, False], dtype="boolean"),
+    "category": pd.Categorical(["b", None, "a"], categories=["c", "b", "a"]),
+    "ordered": pd.Categorical([3, 1, 3], categories=[3, 1, 2], ordered=True),
+    "day": pd.Series(pd.to_datetime(["2020-01-01", None, "2021-06-01"])),
+    "ns": pd.Series(pd.to_datetime(["2020-01-01", None, "2021-06-01"])).dt.as_unit("ns"),
+    "span": pd.Series(pd.to_timedelta([1, 2, None], unit="s")),
+    "zone": pd.Series(pd.to_datetime(["2020-07-01", None, "2021-01-01"]).tz_localize("America/New_York")),
+    "utc": pd.Series(pd.to_datetime(["2020-07-01", None, "2021-01-01"]).tz_localize("UTC")),
+    "period": pd.Series(pd.period_range("2024-01", periods=3, freq="M")),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_columns_and_series_keep_their_dtype(name: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({name: COLUMNS[name], "n": [1, 2, 3]})
+    loaded = round_trip({"table": table, "series": table[name]}, tmp_path)
+    pd.testing.assert_frame_equal(loaded["table"], table, check_exact=True, check_flags=True)
+    pd.testing.assert_series_equal(loaded["series"], table[name], check_exact=True)
+    assert loaded["series"].dtype == table[name].dtype
+    assert_same(table, loaded["table"])
+
+
+INDEXES = {
+    "default": pd.RangeIndex(3),
+    "range": pd.RangeIndex(2, 11, 3, name="row"),
+    "ints": pd.Index([3, 1, 2], dtype="int16", name=("a", 1)),
+    "text": pd.Index(["é", "b", "b"], name=0),
+    "mixed": pd.Index([1, "1", None], dtype=object),
+    "tuples": pd.Index([("a", 1), ("a", 2), ("b", 1)], tupleize_cols=False),
+    "days": pd.date_range("2024-01-01", periods=3, freq="D"),
+    "zone": pd.date_range("2024-03-09", periods=3, freq="D", tz="America/New_York"),
+    "spans": pd.timedelta_range("1s", periods=3, freq="2s"),
+    "category": pd.CategoricalIndex(["x", "y", "x"], ordered=True),
+    "multi": pd.MultiIndex.from_tuples([("CA", 1), ("CA", 2), ("NV", 1)], names=["state", None]),
+    "interval ends": pd.Index([0.5, np.nan, np.inf]),
+}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_indexes_keep_class_name_and_labels(name: str, tmp_path: Path) -> None:
+    index = INDEXES[name]
+    table = pd.DataFrame({"v": [1.0, 2.0, 3.0], 7: [1, 2, 3]}, index=index)
+    wide = pd.DataFrame(np.eye(3), columns=index)
+    loaded = round_trip((table, wide, pd.Series([1, 2, 3], index=index, name=5)), tmp_path)
+    for before, after in zip((table, wide), loaded[:2], strict=True):
+        pd.testing.assert_frame_equal(after, before, check_exact=True, check_freq=True)
+        assert type(after.index) is type(before.index)
+        assert after.columns.dtype == before.columns.dtype
+    pd.testing.assert_series_equal(loaded[2], pd.Series([1, 2, 3], index=index, name=5), check_exact=True)
+
+
+def test_odd_tables_round_trip(tmp_path: Path) -> None:
+    duplicate = pd.DataFrame([[1, 2.5]], columns=["a", "a"])
+    attributed = pd.DataFrame({"a": [1]})
+    attributed.attrs = {"source": "CPS", "year": 2024}
+    tables = [pd.DataFrame(), pd.DataFrame(index=[1, 2]), pd.DataFrame({"a": []}), duplicate, attributed]
+    for before, after in zip(tables, round_trip(tables, tmp_path), strict=True):
+        pd.testing.assert_frame_equal(after, before)
+        assert after.attrs == before.attrs
+    series = pd.Series(dtype="str")
+    pd.testing.assert_series_equal(round_trip(series, tmp_path), series)
+
+
+@pytest.mark.parametrize("name", ["csr", "csc", "coo"])
+@pytest.mark.parametrize("suffix", ["array", "matrix"])
+@pytest.mark.parametrize("dtype", ["float32", "int64", "bool"])
+def test_sparse_leaves_keep_class_pattern_and_index_dtype(name: str, suffix: str, dtype: str, tmp_path: Path) -> None:
+    dense = np.zeros((4, 5), dtype=dtype)
+    dense[1, 2], dense[3, 0] = 1, 3
+    before = getattr(sp, f"{name}_{suffix}")(dense)
+    after = round_trip(before, tmp_path)
+    assert type(after) is type(before) and after.dtype == before.dtype and after.shape == before.shape
+    assert (after != before).nnz == 0
+    wide = sp.csr_array(dense)
+    wide.indices, wide.indptr = wide.indices.astype(np.int64), wide.indptr.astype(np.int64)
+    loaded = round_trip(wide, tmp_path)
+    assert loaded.indices.dtype == loaded.indptr.dtype == np.int64
+    empty = getattr(sp, f"{name}_{suffix}")((0, 3))
+    assert round_trip(empty, tmp_path).shape == (0, 3)
+
+
+def test_torch_tensors_go_through_numpy(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    loaded = round_trip([torch.arange(6).reshape(2, 3), torch.ones(2, requires_grad=True)], tmp_path)
+    assert torch.equal(loaded[0], torch.arange(6).reshape(2, 3))
+    assert loaded[1].tolist() == [1.0, 1.0]
+    with pytest.raises(UnsupportedLeafError, match=r"\['x'\].*bfloat16"):
+        dump_tree({"x": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "x.h5")
+
+
+def test_our_dataclasses_come_back_as_such(tmp_path: Path) -> None:
+    tables = {name: pd.DataFrame({f"{name}_id": [1]}) for name in ("household", "tax_unit", "spm_unit", "family")}
+    frame = Frame(**tables, marital_unit=pd.DataFrame(), person=pd.DataFrame({"age": [3]}), year=2024, synthetic=True)
+    values = EntityValues(1, {"person": np.zeros(1, np.int64)}, {}, {"age": np.array([3.0])}, {"age": "person"})
+    loaded = round_trip({"frame": frame, "values": values}, tmp_path)
+    assert type(loaded["frame"]) is Frame and type(loaded["values"]) is EntityValues
+    assert_same({"frame": frame, "values": values}, loaded)
+    assert load_tree(tmp_path / "tree.h5", ("frame", "year")) == 2024
+    part = load_tree(tmp_path / "tree.h5", "['frame'].person")
+    pd.testing.assert_frame_equal(part, frame.person)
+    assert type(load_tree(tmp_path / "tree.h5", ["values"])) is EntityValues
+
+
+def test_keys_that_pybaum_confuses_stay_apart(tmp_path: Path) -> None:
+    tree = {1: "int", "1": "str", "a_b": 1, "a": {"b": 2}, "none": None, "empty": [{}, [], ()], None: 0}
+    loaded = round_trip(tree, tmp_path)
+    assert_same(tree, loaded)
+    assert load_tree(tmp_path / "tree.h5", (1,)) == "int" and load_tree(tmp_path / "tree.h5", ("1",)) == "str"
+    assert load_tree(tmp_path / "tree.h5", "['empty']") == [{}, [], ()]
+    with pytest.raises(StructureError, match="nothing at"):
+        load_tree(tmp_path / "tree.h5", ("a", "c"))
+
+
+def test_a_root_leaf_and_an_empty_tree(tmp_path: Path) -> None:
+    assert round_trip(None, tmp_path) is None
+    assert round_trip({}, tmp_path) == {}
+    assert round_trip(3.5, tmp_path) == 3.5
+    assert describe_tree(tmp_path / "tree.h5").leaves[0].path == "(root)"
+
+
+def test_long_texts_and_many_leaves_outgrow_attributes(tmp_path: Path) -> None:
+    wide = pd.DataFrame(np.zeros((1, 2600)), columns=pd.Index([f"c{i}" for i in range(2599)] + [1], dtype=object))
+    tree = {"wide": wide, "k" * 70_000: "v" * 70_000, "labels": pd.Series(range(9000), index=[*range(8999), "x"])}
+    assert_same(tree, round_trip(tree, tmp_path))
+    many = {f"leaf {i}": i for i in range(1500)}
+    assert round_trip(many, tmp_path) == many
+    assert_same(tree["wide"], round_trip(tree, tmp_path)["wide"])
+
+
+def test_compressed_parts_are_exact(tmp_path: Path) -> None:
+    array = np.random.default_rng(1).integers(0, 3, (50_000, 4))
+    summary = dump_tree(array, tmp_path / "tree.h5")
+    assert summary.bytes < array.nbytes / 4
+    np.testing.assert_array_equal(load_tree(tmp_path / "tree.h5"), array)
+
+
+def test_memory_order_does_not_change_the_bytes(tmp_path: Path) -> None:
+    array = np.arange(12).reshape(3, 4)
+    assert tree_sha256(array) == tree_sha256(np.asfortranarray(array)) == tree_sha256(array[::-1][::-1])
+    assert tree_sha256(array) != tree_sha256(array.astype(np.int32)) != tree_sha256(array.reshape(4, 3))
+
+
+def test_bytes_do_not_depend_on_the_clock_or_the_name(tmp_path: Path) -> None:
+    tree = {"a": np.arange(3), "t": pd.DataFrame({"x": ["a", "b"]})}
+    dump_tree(tree, tmp_path / "one.h5")
+    time.sleep(1.1)
+    dump_tree(tree, tmp_path / "deep" / "two.h5")
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "deep" / "two.h5").read_bytes()
+
+
+def test_equality_is_exact() -> None:
+    assert tree_equal({"a": np.array([np.nan])}, {"a": np.array([np.nan])})
+    assert not tree_equal({"a": 1}, {"b": 1})
+    assert not tree_equal([1, 2], [1, 2, 3])
+    assert not tree_equal(np.ones(3), np.ones(1))
+    assert not tree_equal(1, 1.0)
+    assert not tree_equal({"a": 1, "b": 2}, {"b": 2, "a": 1})
+    assert tree_diff({"a": 1}, {"b": 1}) == "missing ['a']; extra ['b']"
+    assert "['a'][0]: float" in (tree_diff({"a": [1.0]}, {"a": [2.0]}) or "")
+
+
+REFUSED = {
+    "object array": (np.array([1, "a"], dtype=object), "object arrays are not stored"),
+    "object column": (pd.DataFrame({"c": pd.Series([1, "a"], dtype=object)}), "column 'c' has dtype object"),
+    "record array": (np.zeros(2, dtype=[("a", "i4")]), "is not stored"),
+    "long double": (np.zeros(2, dtype=np.longdouble), "differs between machines"),
+    "defaultdict": (defaultdict(int), "defaultdict"),
+    "masked array": (np.ma.masked_array([1, 2], [True, False]), "MaskedArray"),
+    "set": ({1, 2}, "register_leaf"),
+    "lambda": (len, "builtin_function_or_method"),
+    "unregistered dataclass": (Stranger(1), "register_dataclass"),
+    "unregistered namedtuple": (namedtuple("Loose", "x")(1), "register_namedtuple"),
+    "interval": (pd.Series(pd.interval_range(0, 2)), "interval"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_stored_is_refused_by_path(name: str, tmp_path: Path) -> None:
+    leaf, message = REFUSED[name]
+    (tmp_path / "tree.h5").write_bytes(b"before")
+    with pytest.raises(UnsupportedLeafError, match=message) as caught:
+        dump_tree({"ok": 1, "deep": [leaf]}, tmp_path / "tree.h5")
+    assert "['deep'][0]" in str(caught.value)
+    assert (tmp_path / "tree.h5").read_bytes() == b"before"
+    assert [file.name for file in tmp_path.iterdir()] == ["tree.h5"]
+
+
+def test_keys_and_depth_that_cannot_be_stored(tmp_path: Path) -> None:
+    with pytest.raises(StructureError, match="int64"):
+        dump_tree({"a": {np.int64(1): 2}}, tmp_path / "tree.h5")
+    cyclic: list[Any] = []
+    cyclic.append(cyclic)
+    with pytest.raises(StructureError, match="contains itself"):
+        dump_tree(cyclic, tmp_path / "tree.h5")
+
+
+def test_a_registered_leaf_type(tmp_path: Path) -> None:
+    register_leaf(
+        "tests.Raster",
+        Raster,
+        lambda leaf: Encoded({"cells": leaf.cells}, None, leaf.cells.dtype.str, leaf.cells.shape),
+        lambda parts, meta: Raster(parts["cells"]),
+    )
+    loaded = round_trip({"r": Raster(np.eye(2))}, tmp_path)
+    np.testing.assert_array_equal(loaded["r"].cells, np.eye(2))
+    with pytest.raises(StructureError, match="registered already"):
+        register_leaf("tests.Raster", Stranger, lambda leaf: Encoded({}, None, "", ()), lambda parts, meta: None)
+
+
+def test_a_crash_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tree.h5"
+    dump_tree({"v": 1}, path)
+
+    def crash(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        dump_tree({"v": 2}, path)
+    monkeypatch.undo()
+    assert load_tree(path) == {"v": 1}
+    assert [file.name for file in tmp_path.iterdir()] == ["tree.h5"]
+
+
+def edit(path: Path, change: Any) -> Path:
+    """Alter a file through HDF5 and seal it again, as a forger would."""
+    with h5py.File(path, "r+") as file:
+        change(file)
+    envelope.seal(path)
+    return path
+
+
+def test_files_that_are_not_ours_say_what_they_are(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be read"):
+        load_tree(tmp_path / "absent.h5")
+    foreign = tmp_path / "foreign.h5"
+    with h5py.File(foreign, "w") as file:
+        file["x"] = 1
+    with pytest.raises(StorageError, match="not a pytree-h5 file"):
+        load_tree(foreign)
+    pickled = tmp_path / "pickled.h5"
+    pickled.write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(StorageError, match="not a pytree-h5 file"):
+        describe_tree(pickled)
+    newer = tmp_path / "newer.h5"
+    dump_tree({"a": 1}, newer)
+    newer.write_bytes(newer.read_bytes().replace(b"pytree-h5 1\n", b"pytree-h5 7\n", 1))
+    with pytest.raises(StorageError, match=r"version 7.*up to version 1.*Upgrade"):
+        load_tree(newer)
+
+
+def test_classes_are_never_imported_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "tree.h5"
+    for name, message in (
+        ("os:stat_result", "not registered"),
+        ("tessera.errors:StorageError", "no dataclass"),
+        ("tessera.nowhere:X", "no module"),
+        ("antigravity:X", "not registered"),
+    ):
+        dump_tree({"b": Box(1, "x")}, path)
+
+        def forge(file: h5py.File, name: str = name) -> None:
+            text = bytes(file.attrs["tree"]).decode()
+            file.attrs["tree"] = np.bytes_(text.replace(f"{Box.__module__}:Box", name).encode())
+
+        edit(path, forge)
+        with pytest.raises(StructureError, match=message):
+            load_tree(path)
+    assert "antigravity" not in sys.modules
+
+
+def test_a_changed_class_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "tree.h5"
+    dump_tree({"b": Box(1, "x")}, path)
+    edit(
+        path,
+        lambda file: file.attrs.__setitem__("tree", np.bytes_(bytes(file.attrs["tree"]).replace(b"label", b"other"))),
+    )
+    with pytest.raises(StructureError, match=r"fields content, other; this version has content, label"):
+        load_tree(path)
+
+
+def test_forged_contents_raise_only_our_errors(tmp_path: Path) -> None:
+    path = tmp_path / "tree.h5"
+
+    def drop(file: h5py.File) -> None:
+        del file["leaves/000001"]
+
+    def retype(file: h5py.File) -> None:
+        header = bytes(file["leaves/000000"].attrs["header"])
+        file["leaves/000000"].attrs["header"] = np.bytes_(header.replace(b"<i8", b"|O8"))
+
+    def reshape(file: h5py.File) -> None:
+        header = bytes(file["leaves/000000"].attrs["header"])
+        file["leaves/000000"].attrs["header"] = np.bytes_(header.replace(b"[3]", b"[9]"))
+
+    def rekind(file: h5py.File) -> None:
+        header = bytes(file["leaves/000000"].attrs["header"])
+        file["leaves/000000"].attrs["header"] = np.bytes_(header.replace(b"numpy.ndarray", b"pickle.object"))
+
+    def unstructure(file: h5py.File) -> None:
+        file.attrs["tree"] = np.bytes_(b'{"dict":[[{"evil":1},"leaf:0"]]}')
+
+    for change in (drop, retype, reshape, rekind, unstructure):
+        dump_tree({"a": np.arange(3), "b": 2.5}, path)
+        edit(path, change)
+        with pytest.raises((StructureError, StorageError), match=r"tree\.h5"):
+            load_tree(path)
+
+
+TABLE_TREE = {"t": pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), "m": sp.csr_array(np.eye(3)), "v": np.arange(9.0)}
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_of_any_byte_is_seen(data: st.DataObject, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.h5"
+    if not whole.exists():
+        dump_tree(TABLE_TREE, whole)
+    content = bytearray(whole.read_bytes())
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(0, len(content) - 1))]
+    else:
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place] ^= data.draw(st.integers(1, 255))
+    damaged = tmp_path / "damaged.h5"
+    damaged.write_bytes(bytes(content))
+    with pytest.raises(StorageError):
+        load_tree(damaged)
+
+
+def test_a_part_is_checked_by_its_own_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "tree.h5"
+    dump_tree({"a": np.arange(3.0), "b": np.arange(5.0)}, path)
+    edit(path, lambda file: file["leaves/000001"].write_direct(np.zeros(5)))
+    assert load_tree(path, ("a",)).tolist() == [0.0, 1.0, 2.0]
+    with pytest.raises(StorageError, match=r"\['b'\]: the sha256"):
+        load_tree(path, ("b",))
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=700))
+def test_arbitrary_bytes_raise_only_our_errors(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "noise.h5"
+    path.write_bytes(content)
+    for read in (load_tree, describe_tree, format_tree):
+        with pytest.raises(TesseraError):
+            read(path)
+
+
+def test_the_description_names_every_leaf(tmp_path: Path) -> None:
+    summary = dump_tree(TABLE_TREE, tmp_path / "tree.h5")
+    assert describe_tree(tmp_path / "tree.h5") == summary
+    text = format_tree(tmp_path / "tree.h5")
+    assert summary.sha256 in text
+    assert [line.split()[0] for line in text.splitlines()[2:]] == ["['t']", "['m']", "['v']"]
+    assert "3 x 3" in text and "scipy.csr_array" in text
+    with h5py.File(tmp_path / "tree.h5") as file:
+        assert {bytes(node.attrs["path"]).decode() for node in file["leaves"].values()} == {"['t']", "['m']", "['v']"}
+    assert (tmp_path / "tree.h5").read_bytes().startswith(b"pytree-h5 1\nbytes ")
+
+
+def test_the_overhead_of_a_file_is_small(tmp_path: Path) -> None:
+    tree = {f"k{i}": np.arange(1000.0) for i in range(30)}
+    dump_tree(tree, tmp_path / "tree.h5")
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        dump_tree(tree, tmp_path / "tree.h5")
+        load_tree(tmp_path / "tree.h5")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.2  # about 0.02 s on an idle core
