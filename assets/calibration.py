@@ -35,7 +35,7 @@ class FitConfig(dg.Config):
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"scipy", "numba"}, automation_condition=MATRIX_CONDITION)
 def calibration_matrix(policy_targets: Any, clones: Any, state_values: Any) -> dg.MaterializeResult:
-    """The factored calibration matrix: a value table, a row and a district for each clone, and the sums that targets are."""
+    """The factored calibration matrix: values of each clone, its district, and the sums that targets are."""
     from tessera.matrix.package import matrix_from_state_values
     from tessera.targets.report import to_markdown
 

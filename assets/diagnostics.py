@@ -24,7 +24,7 @@ def area_metrics(
     local_weights: Any,
     national_weights: Any,
 ) -> dg.MaterializeResult:
-    """One row an area: records, weights, target errors; sanity checks of every file; the invariant on a sample of them."""
+    """One row an area: records, weights, errors; checks of every file; the invariant on a sample of them."""
     from tessera.diagnostics.areas import measure_areas
     from tessera.matrix.calibration_matrix import CalibrationMatrix
 
@@ -115,17 +115,16 @@ def diagnostics_report(
     national_fit_log: Any,
 ) -> dg.MaterializeResult:
     """The report of the run, one HTML page; gives the run the identity that its release will carry."""
-    from tessera.sources.registry import prepared_sources
-
     from tessera.diagnostics.collect import RunFacts, collect_report
     from tessera.diagnostics.report import write_report
+    from tessera.release.provenance import source_entries
 
     facts = RunFacts(
         scale=settings.scale,
         source_mode=settings.source_mode,
         seed=settings.seed,
         minimum_within_10=settings.minimum_within_10,
-        sources=prepared_sources(settings.paths, settings.source_mode),
+        sources=source_entries(settings.paths),
         area_folder=settings.area_folder,
     )
     inputs = collect_report(

@@ -39,9 +39,8 @@ def puf(settings: Settings, irs_puf: Any) -> dg.MaterializeResult:
     from tessera.config import MODEL_YEAR
     from tessera.microdata.puf import build_puf
 
-    returns = build_puf(irs_puf, year=MODEL_YEAR, seed=settings.seed)
-    metadata = {"dagster/row_count": len(returns.table), "synthetic": returns.synthetic}
-    return dg.MaterializeResult(value=returns, metadata=metadata)
+    frame = build_puf(irs_puf, year=MODEL_YEAR, seed=settings.seed)
+    return dg.MaterializeResult(value=frame, metadata=_frame_metadata(frame))
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"pandas", "scikitlearn"})

@@ -13,19 +13,21 @@ OWNERS = ["team:microdata"]
 
 def _raw(context: dg.AssetExecutionContext, settings: Settings, source: str) -> dg.MaterializeResult:
     """Prepare and read one source, with the metadata that all sources share."""
-    from tessera.sources.registry import prepare_source, read_source
+    from tessera.sources.reading import read_source, tables_of
+    from tessera.sources.registry import prepare_source, sources
 
-    prepared = prepare_source(source, settings.paths, settings.source_mode, settings.scale, settings.seed)
-    raw = read_source(source, prepared)
-    tables = raw.tables()
-    context.log.info("%s: read %s", source, ", ".join(f"{len(table):,} {name} rows" for name, table in tables.items()))
+    known = sources()[source]
+    path = prepare_source(known, settings.paths, settings.source_mode, settings.scale, settings.seed)
+    raw = read_source(source, path)
+    rows = {name: len(table) for name, table in tables_of(raw).items()}
+    context.log.info("%s: read %s", source, ", ".join(f"{count:,} {name} rows" for name, count in rows.items()))
     metadata = {
-        "file": dg.MetadataValue.path(str(prepared.path)),
+        "file": dg.MetadataValue.path(str(path)),
         "sha256": raw.sha256,
-        "url": dg.MetadataValue.url(prepared.url),
+        "url": dg.MetadataValue.url(known.files[0].url),
         "synthetic": raw.synthetic,
-        "dagster/row_count": max(len(table) for table in tables.values()),
-        "rows": {name: len(table) for name, table in tables.items()},
+        "dagster/row_count": max(rows.values()),
+        "rows": rows,
     }
     return dg.MaterializeResult(value=raw, metadata=metadata, data_version=dg.DataVersion(raw.sha256))
 

@@ -23,8 +23,8 @@ def policy_targets(settings: Settings, official_targets: Any) -> dg.MaterializeR
         "database": dg.MetadataValue.path(str(database)),
         "sha256": sha256_of(database),
         "dagster/row_count": len(targets),
-        "targets in the database": summary.n_targets,
-        "strata": summary.n_strata,
+        "targets in the database": summary.targets,
+        "strata": summary.strata,
         "training targets": dg.MetadataValue.md(to_markdown(by_level)),
         "consistency between levels": dg.MetadataValue.md(to_markdown(consistency(targets))),
     }

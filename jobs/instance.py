@@ -1,7 +1,7 @@
 """The Dagster home of a store: made once, before any other process opens it, and never shared half-made.
 
-Several processes on an empty home can leave it broken for good (competing schema migrations), so the home is initialised
-here under a lock, and everything else opens it afterwards.
+Several processes on an empty home can leave it broken for good (competing schema migrations), so the home is
+initialised here under a lock, and everything else opens it afterwards.
 """
 
 import fcntl

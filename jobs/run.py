@@ -71,7 +71,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--sources", choices=("synthetic", "official"), default=os.environ.get("TESSERA_SOURCES", "synthetic")
     )
     names = [stage.name for stage in STAGES]
-    parser.add_argument("--stages", nargs="+", choices=names, metavar="STAGE", help=f"only these, of: {', '.join(names)}")
+    listed = f"only these, of: {', '.join(names)}"
+    parser.add_argument("--stages", nargs="+", choices=names, metavar="STAGE", help=listed)
     return parser.parse_args(arguments)
 
 
@@ -87,7 +88,7 @@ def _configure_output() -> None:
 
 
 def _run_stage(definitions: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> StageTime:
-    job = definitions.resolve_job_def(stage.name)
+    job = definitions.resolve_job_def(stage.job_name)
     tags = {}
     if stage.partitions is not None:
         keys = stage.partitions.get_partition_keys()

@@ -15,7 +15,7 @@ class Stage:
     """A stage of a whole run.
 
     Attributes:
-        name: of its job.
+        name: short; its job is `build_{name}`.
         title: for people.
         partitions: of its assets; None where they have none.
     """
@@ -23,6 +23,11 @@ class Stage:
     name: str
     title: str
     partitions: dg.StaticPartitionsDefinition | None = None
+
+    @property
+    def job_name(self) -> str:
+        """Name of the stage's job; a job may not be called like an asset."""
+        return f"build_{self.name}"
 
 
 STAGES = (
@@ -56,6 +61,11 @@ _SELECTIONS = {
 }
 
 JOBS = [
-    dg.define_asset_job(name, selection, description=description, tags={"tessera/stage": name})
-    for name, (selection, description) in _SELECTIONS.items()
+    dg.define_asset_job(
+        stage.job_name,
+        _SELECTIONS[stage.name][0],
+        description=_SELECTIONS[stage.name][1],
+        tags={"tessera/stage": stage.name},
+    )
+    for stage in STAGES
 ]

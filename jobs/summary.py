@@ -27,7 +27,7 @@ def summary_lines(home: Path) -> list[str]:
         f"{len(areas)} area files: {folder}",
         f"Report: {folder / 'diagnostics' / 'report.html'}",
         f"Targets: {figures['n_targets']:,} with support, {figures['share_within_10']:.1%} within 10 %, "
-        f"{figures['share_within_5']:.1%} within 5 %; {figures['n_unachievable']:,} without support (listed in the report).",
+        f"{figures['share_within_5']:.1%} within 5 %; {figures['n_unachievable']:,} without support (see the report).",
         marked,
         f"Largest process: {peak:.1f} GB. Look at it all in the web UI: make ui",
     ]

@@ -1,1 +1,1 @@
-"""With what the graph runs: settings, the rules engine, the accelerator and the IO manager. No asset is defined here."""
+"""With what the graph runs: settings, rules engine, accelerator and IO manager. No asset is defined here."""

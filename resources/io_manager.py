@@ -23,14 +23,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import TYPE_CHECKING, Any, get_origin
 from urllib.parse import quote
 
 import dagster as dg
 
 from tessera.errors import StorageError, StructureError
-from tessera.pytree.io import TreeSummary, dump_tree, load_tree
 from tessera.pytree.partitions import PartitionedOutput, PartitionedTree
+
+if TYPE_CHECKING:
+    from tessera.pytree.io import TreeSummary
 
 _RANGE_TAG = "dagster/asset_partition_range_start"
 _TABLE_ROWS = 40
@@ -54,6 +56,8 @@ class PytreeIOManager(dg.ConfigurableIOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write a value; `None` is not stored. One file a partition, each replaced only when complete."""
+        from tessera.pytree.io import dump_tree
+
         if obj is None:
             return
         if not context.has_asset_key:
@@ -67,6 +71,8 @@ class PytreeIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Read what an input needs, as the table of this module says."""
+        from tessera.pytree.io import load_tree
+
         if not context.has_asset_key:
             upstream = context.upstream_output
             if upstream is None:
@@ -80,6 +86,8 @@ class PytreeIOManager(dg.ConfigurableIOManager):
         return self._load_one(context, keys[0])
 
     def _write_partitions(self, context: dg.OutputContext, obj: Any) -> None:
+        from tessera.pytree.io import dump_tree
+
         wanted = _ordered(context)
         trees = _by_partition(obj, wanted, _name(context))
         hashes = []
@@ -93,6 +101,8 @@ class PytreeIOManager(dg.ConfigurableIOManager):
         _set_data_version(context, hashes[0] if len(hashes) == 1 else _combined(hashes))
 
     def _load_one(self, context: dg.InputContext, key: str | None) -> Any:
+        from tessera.pytree.io import load_tree
+
         path = self.path_of(context.asset_key, key)
         if not path.is_file():
             raise StorageError(self._missing(context, [] if key is None else [key], path))

@@ -4,7 +4,7 @@ import dagster as dg
 
 monthly_sources = dg.ScheduleDefinition(
     name="monthly_sources",
-    job_name="sources",
+    job_name="build_sources",
     cron_schedule="0 6 2 * *",
     execution_timezone="America/New_York",
     description="Read every source file again; what depends on changed ones shows as stale.",

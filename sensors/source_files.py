@@ -14,7 +14,7 @@ _PARTIAL = (".part", ".tmp", ".crdownload")
 
 
 @dg.sensor(
-    job_name="sources",
+    job_name="build_sources",
     minimum_interval_seconds=60,
     description="Starts the sources job when a file in raw/ is new or changed.",
     default_status=dg.DefaultSensorStatus.STOPPED,

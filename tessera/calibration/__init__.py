@@ -1,1 +1,1 @@
-"""The fit: clone weights and L0 gates that bring estimates to their targets; presets, checkpoints, logs and health."""
+"""The fit: clone weights and L0 gates that bring estimates to their targets; presets, checkpoints and logs."""

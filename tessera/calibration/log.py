@@ -11,6 +11,7 @@ import pandas as pd
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 FloatArray = npt.NDArray[np.float64]
+_DESCRIPTION = ("name", "variable", "geo_level", "geo_id", "constraints", "source")
 
 
 def target_table(matrix: CalibrationMatrix, weights: FloatArray) -> pd.DataFrame:
@@ -21,7 +22,8 @@ def target_table(matrix: CalibrationMatrix, weights: FloatArray) -> pd.DataFrame
         weights: shape (n_records,), in households.
 
     Returns:
-        DataFrame of n_targets rows: name, variable, geo_level, geo_id, target, estimate, error (estimate - target),
+        DataFrame of n_targets rows: name, variable, geo_level, geo_id (constraints and source where given), target,
+        estimate, error (estimate - target),
         rel_error (error / |target|; of a target of 0 the error itself), abs_rel_error.
     """
     return _with_errors(matrix, matrix.matvec(weights))
@@ -39,7 +41,8 @@ def epoch_log(matrix: CalibrationMatrix, epochs: Sequence[int], estimates: Seque
 def _with_errors(matrix: CalibrationMatrix, estimate: FloatArray) -> pd.DataFrame:
     target = matrix.target_values
     relative = (estimate - target) / np.where(target == 0, 1.0, np.abs(target))
-    table = matrix.targets[["name", "variable", "geo_level", "geo_id"]].reset_index(drop=True)
+    known = [column for column in _DESCRIPTION if column in matrix.targets]
+    table = matrix.targets[known].reset_index(drop=True)
     return table.assign(
         target=target, estimate=estimate, error=estimate - target, rel_error=relative, abs_rel_error=np.abs(relative)
     )

@@ -44,8 +44,8 @@ def loss_curve(histories: Mapping[str, pd.DataFrame]) -> bytes:
     """Loss by epoch on a log scale, and the number of records kept, one line a fit.
 
     Args:
-        histories: name of the fit -> table with `epoch`, `loss` and `n_nonzero`, one row a logged epoch; further
-            columns that start with `loss_` (by geographic level, say) are drawn thin and dashed.
+        histories: name of the fit -> its history, a table with `epoch`, `loss` and `nonzero`, one row an epoch;
+            further columns that start with `loss_` (by geographic level, say) are drawn thin and dashed.
     """
     figure, (above, below) = _figure(7.2, 4.6, rows=2, height_ratios=(3, 2), sharex=True)
     for position, (name, history) in enumerate(histories.items()):
@@ -54,7 +54,7 @@ def loss_curve(histories: Mapping[str, pd.DataFrame]) -> bytes:
         for part in [column for column in history if str(column).startswith("loss_")]:
             label = f"{name}: {str(part).removeprefix('loss_')}"
             above.plot(history["epoch"], history[part], linestyle="--", linewidth=1, alpha=0.75, label=label)
-        below.plot(history["epoch"], history["n_nonzero"], color=colour, linewidth=2)
+        below.plot(history["epoch"], history["nonzero"], color=colour, linewidth=2)
     above.set_yscale("log")
     above.set_ylabel("loss")
     below.set_ylabel("records kept")
@@ -163,7 +163,7 @@ def error_heat_map(heat_map: pd.DataFrame) -> bytes:
     return _png(figure)
 
 
-def district_map(values: Mapping[str, float], *, label: str, percent: bool = False, kind: str = "error") -> bytes:
+def district_map(values: Mapping[Any, float], *, label: str, percent: bool = False, kind: str = "error") -> bytes:
     """Tile map of the districts, a cell a district inside its state's tile.
 
     Args:
@@ -171,7 +171,7 @@ def district_map(values: Mapping[str, float], *, label: str, percent: bool = Fal
             without a finite value are left hollow.
         label: of the colour bar.
         percent: show the values as percentages.
-        kind: "error" (light is good) or "count" (dark is more).
+        kind: "error" (light is good) or "ess" (dark is more).
     """
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
@@ -263,7 +263,7 @@ def _ramp(kind: str) -> Any:
 
     stops = {
         "error": ("#e9efe4", "#f0c987", "#dd7a4a", "#9c2f38", "#4d1026"),
-        "count": ("#e8edf3", "#a9c6df", "#5a97c9", "#2a649f", "#10305c"),
+        "ess": ("#e8edf3", "#a9c6df", "#5a97c9", "#2a649f", "#10305c"),
     }
     if kind not in stops:
         raise TesseraError(f"Unknown kind of map {kind!r}; wanted one of {', '.join(stops)}.")

@@ -3,8 +3,9 @@
 Holds arithmetic on the target table and its files (CSV and DuckDB); holds no fit, no plots and no HTML.
 
 The target table has one row a fitted target (`TARGET_COLUMNS`): `target` and `estimate` in dollars or counts,
-`error = estimate - target`, `rel_error = error / target`, `abs_rel_error = |rel_error|`. A target is met within p when
-`abs_rel_error <= p`; a target of zero is met only by an estimate of zero; an estimate that is not finite is never met.
+`error = estimate - target`, `rel_error = error / |target|`, `abs_rel_error = |rel_error|`. A target is met within p
+when `abs_rel_error <= p`; a target of zero is met only by an estimate of zero and enters no mean error, whatever its
+row says; an estimate that is not finite is never met.
 Targets that no record supports left the fit: they are listed apart, with the reason, and enter no share.
 """
 
@@ -40,7 +41,7 @@ class TargetSummary:
         n_targets: targets that were fitted.
         n_not_finite: of those, how many have an estimate or target that is not finite.
         share_within_1, share_within_5, share_within_10: shares met, 0 to 1; NaN when there is no target.
-        mean_abs_rel_error, median_abs_rel_error: over targets with a finite relative error.
+        mean_abs_rel_error, median_abs_rel_error: over targets other than zero, with finite numbers.
         by_level, by_variable, by_source: one row a group: the group, n_targets, the three shares, mean, median and
             largest absolute relative error.
         worst: the 25 targets furthest off, worst first, with the table's columns.
@@ -121,9 +122,18 @@ def unachievable_targets(targets: pd.DataFrame, reasons: Mapping[str, str]) -> p
 def within(table: pd.DataFrame, tolerance: float) -> npt.NDArray[np.bool_]:
     """Whether each target is met within a relative tolerance, shape (n_targets,)."""
     error = table["abs_rel_error"].to_numpy(dtype=np.float64)
-    exact = (table["target"].to_numpy(np.float64) == 0) & (table["estimate"].to_numpy(np.float64) == 0)
-    met: npt.NDArray[np.bool_] = finite_rows(table) & (exact | (np.nan_to_num(error, nan=np.inf) <= tolerance))
+    exact = table["estimate"].to_numpy(np.float64) == 0
+    near = np.nan_to_num(error, nan=np.inf) <= tolerance
+    met: npt.NDArray[np.bool_] = finite_rows(table) & np.where(table["target"].to_numpy(np.float64) == 0, exact, near)
     return met
+
+
+def finite_errors(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Absolute relative errors, NaN where the target is zero or a number is not finite, shape (n_targets,)."""
+    error = table["abs_rel_error"].to_numpy(dtype=np.float64)
+    relative = finite_rows(table) & (table["target"].to_numpy(np.float64) != 0) & np.isfinite(error)
+    errors: npt.NDArray[np.float64] = np.where(relative, error, np.nan)
+    return errors
 
 
 def finite_rows(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -243,7 +253,7 @@ def _checked_unachievable(unachievable: pd.DataFrame | None, table: pd.DataFrame
 
 
 def _statistics(table: pd.DataFrame) -> dict[str, float]:
-    error = table["abs_rel_error"].to_numpy(dtype=np.float64)
+    error = finite_errors(table)
     error = error[np.isfinite(error)]
     shares = {
         f"share_within_{round(100 * tolerance)}": float(within(table, tolerance).mean()) if len(table) else float("nan")

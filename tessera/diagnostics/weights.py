@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tessera.diagnostics.targets import within
+from tessera.diagnostics.targets import finite_errors, within
 from tessera.errors import AreaError
 from tessera.geography.areas import areas
 
@@ -133,12 +133,11 @@ def area_metrics(rows: Iterable[AreaMetric], target_table: pd.DataFrame | None =
 
 
 def _with_targets(frame: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    error = table["abs_rel_error"].to_numpy(dtype=np.float64)
     per_target = pd.DataFrame(
         {
             "key": table["geo_id"].astype(str).replace("DC-01", "DC"),
             "met": within(table, 0.10),
-            "error": np.where(np.isfinite(error), error, np.nan),
+            "error": finite_errors(table),
         }
     )
     grouped = per_target.groupby("key").agg(

@@ -9,35 +9,13 @@ publishes incomes of districts for the 117th Congress only, so that within a sta
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from tessera.frame import Frame
 from tessera.geography import areas
 from tessera.geography.blocks import Blocks
 from tessera.geography.clones import Clones, assign
+from tessera.microdata.stratify import household_agi
 from tessera.targets.snapshot import district_figures, state_figures
-
-# Incomes that a household's adjusted gross income is made of, where the frame has them; by persons.
-_INCOMES = (
-    "employment_income_before_lsr",
-    "self_employment_income_before_lsr",
-    "taxable_interest_income",
-    "qualified_dividend_income",
-    "non_qualified_dividend_income",
-    "rental_income",
-    "long_term_capital_gains_before_response",
-    "short_term_capital_gains",
-    "partnership_s_corp_income",
-    "taxable_private_pension_income",
-    "unemployment_compensation",
-)
-
-
-def household_income(frame: Frame) -> npt.NDArray[np.float64]:
-    """Market and pension income of each household, dollars, shape (n_households,): who is in the top decile."""
-    columns = [name for name in _INCOMES if name in frame.person]
-    total = frame.person[columns].to_numpy(dtype=np.float64).sum(axis=1)
-    return np.bincount(frame.unit_of_person("household"), total, minlength=frame.count("household"))
 
 
 def place_clones(frame: Frame, blocks: Blocks, *, n_clones: int, seed: int) -> Clones:
@@ -60,7 +38,7 @@ def place_clones(frame: Frame, blocks: Blocks, *, n_clones: int, seed: int) -> C
         n_clones=n_clones,
         seed=seed,
         district_households=districts["households"].to_numpy(dtype=np.float64),
-        household_agi=household_income(frame),
+        household_agi=household_agi(frame),
         district_agi=(share * usps.map(states["agi"])).to_numpy(dtype=np.float64),
         synthetic=frame.synthetic,
     )

@@ -1,7 +1,7 @@
 """The block table of a run: synthetic blocks below real county shares, or the official block files.
 
-Official block files (119th Congress block equivalency, P.L. 94-171 populations) have no reader yet; asking for them says
-so and what to do.
+Official block files (119th Congress block equivalency, P.L. 94-171 populations) have no reader yet; asking for them
+says so and what to do.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def read_blocks(mode: SourceMode, districts: pd.DataFrame, blocks_per_district: 
     """
     if mode == "official":
         raise SourceError(
-            "census_blocks: this version has no reader of the official block files (119th Congress block equivalency and "
-            "P.L. 94-171). Set TESSERA_SOURCES=synthetic, whose blocks lie below the real county shares of each district."
+            "census_blocks: this version has no reader of the official block files (119th Congress block equivalency "
+            "and P.L. 94-171). Set TESSERA_SOURCES=synthetic: its blocks lie below the real county shares of districts."
         )
     population = districts.set_index("district")["population"].astype("int64")
     return synthetic_blocks(county_shares.load(), population, blocks_per_district=blocks_per_district, seed=seed)

@@ -68,7 +68,7 @@ class CellThreads:
         cumulative = np.concatenate([[0.0], np.cumsum(work, dtype=np.float64)])
         cuts = np.searchsorted(cumulative, np.linspace(0, cumulative[-1], count + 1)[1:-1])
         edges = np.unique(np.concatenate([[0], cuts, [len(work)]])).tolist()
-        self._ranges = list(pairwise(edges))
+        self._ranges = list(pairwise(edges)) or [(0, 0)]
         self._pool = ThreadPoolExecutor(len(self._ranges) - 1) if len(self._ranges) > 1 else None
 
     def __enter__(self) -> CellThreads:

@@ -12,6 +12,9 @@ import pandas as pd
 
 from tessera.frame import ENTITIES, Frame
 
+# Numbers that name something and do not add up.
+CODES = ("household_weight", "cps_race")
+
 
 def weighted_totals(frame: Frame, official: Mapping[str, float] | None = None) -> pd.DataFrame:
     """Weighted totals of every numeric or yes/no column of a frame.
@@ -32,7 +35,7 @@ def weighted_totals(frame: Frame, official: Mapping[str, float] | None = None) -
         weights = frame.weights[frame.household_of(entity)]
         rows.append((f"{entity}_count", entity, float(weights.sum()), 1.0))
         for name in sorted(map(str, table.columns)):
-            if name.endswith("_id") or name == "household_weight" or not _is_amount(table[name]):
+            if name in CODES or name.endswith(("_id", "_fips", "_recode")) or not _is_amount(table[name]):
                 continue
             values = table[name].to_numpy(dtype=np.float64)
             nonzero = float(weights[values != 0].sum() / max(weights.sum(), 1e-300))

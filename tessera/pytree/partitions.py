@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tessera.errors import StorageError, StructureError
-from tessera.pytree.io import TreeSummary, describe_tree, load_tree
+
+if TYPE_CHECKING:
+    from tessera.pytree.io import TreeSummary
 
 
 class MissingPartitionError(StorageError, KeyError):
@@ -62,10 +64,15 @@ class PartitionedTree(Mapping[str, Any]):
 
     def load(self, key: str, subpath: str | Iterable[Any] | None = None) -> Any:
         """The tree of a partition, or the part of it at `subpath` (see `load_tree`)."""
+        # Here and below: the scheduler imports this module when it loads definitions, and reading trees needs pandas.
+        from tessera.pytree.io import load_tree
+
         return load_tree(self.path(key), subpath)
 
     def describe(self, key: str) -> TreeSummary:
         """What the file of a partition holds, without reading the leaves."""
+        from tessera.pytree.io import describe_tree
+
         return describe_tree(self.path(key))
 
     def path(self, key: str) -> Path:

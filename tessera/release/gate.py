@@ -7,7 +7,7 @@ look at fails: no area, no target or no comparison is not a pass.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,10 @@ class GateResult:
 
     passed: bool
     rules: tuple[RuleResult, ...]
+
+    def as_table(self) -> pd.DataFrame:
+        """One row a rule: name, passed, seen, wanted."""
+        return pd.DataFrame([asdict(rule) for rule in self.rules], columns=["name", "passed", "seen", "wanted"])
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def check_rates(rates: pd.DataFrame) -> pd.DataFrame:
     bad = np.flatnonzero(~((rate >= 0) & (rate <= 1)))
     if bad.size:
         row = rates.iloc[int(bad[0])]
-        raise RulesError(f"take-up rates row {int(bad[0])}: {row['variable']} has rate {row['rate']!r}; wanted 0 to 1.")
+        raise RulesError(f"take-up rates row {int(bad[0])}: {row['variable']} has rate {row['rate']}; wanted 0 to 1.")
     duplicated = rates.duplicated(["variable", "group"]).to_numpy()
     if duplicated.any():
         row = rates.iloc[int(np.flatnonzero(duplicated)[0])]

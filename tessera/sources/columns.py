@@ -58,7 +58,7 @@ def columns_of(source: str, record: str) -> tuple[Column, ...]:
         raise SourceError(
             f"No column catalogue for source {source!r}; wanted tessera/sources/data/columns_{source}.csv."
         )
-    with catalogue.open(encoding="utf-8", newline="") as handle:
+    with catalogue.open(encoding="utf-8") as handle:
         rows = [_column(row) for row in csv.DictReader(handle)]
     found = tuple(column for column in rows if column.record == record)
     if not found:

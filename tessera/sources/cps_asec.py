@@ -1,10 +1,11 @@
-"""The Annual Social and Economic Supplement of the Current Population Survey (CPS ASEC), U.S. Census Bureau, public use.
+"""The Annual Social and Economic Supplement of the Current Population Survey (CPS ASEC), U.S. Census Bureau, public
+use.
 
-`read` takes the official archive `asecpubYYcsv.zip` (members `pppubYY.csv`, `hhpubYY.csv`, `ffpubYY.csv`, wherever in it)
-or a person file alone, from which `household_from_persons` builds what it can. Weights come out in units, not hundredths:
-the official files imply two decimals. Households that were not interviewed (`H_HHTYPE` other than 1) are dropped. Columns keep
-their official names and codes (`data/columns_cps_asec.csv`); nothing is interpreted here. YY is the survey year, the year
-after the year that incomes belong to.
+`read` takes the official archive `asecpubYYcsv.zip` (members `pppubYY.csv`, `hhpubYY.csv`, `ffpubYY.csv`, wherever in
+it) or a person file alone, from which `household_from_persons` builds what it can. Weights come out in units, not
+hundredths: the official files imply two decimals. Households that were not interviewed (`H_HHTYPE` other than 1) are
+dropped. Columns keep their official names and codes (`data/columns_cps_asec.csv`); nothing is interpreted here. YY is
+the survey year, the year after the year that incomes belong to.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def _survey_year(path: Path, names: tuple[str, ...], year: int | None) -> int:
     if year not in years:
         wanted = "one survey year" if year is None else f"survey year {year}"
         raise SourceError(
-            f"{path}: is of survey year {', '.join(map(str, years))}; wanted {wanted}. Give the year, or fetch the right file."
+            f"{path}: is of survey year {', '.join(map(str, years))}; wanted {wanted}. Give the year, or fetch the "
+            f"right file."
         )
     return int(year)
 
@@ -178,14 +180,16 @@ def _read_persons(table: CsvTable, household: pd.DataFrame) -> pd.DataFrame:
     if orphan.any():
         row = int(np.flatnonzero(orphan)[0])
         raise SourceError(
-            f"{table}: line {row + 2}, person P_SEQ {person['P_SEQ'].iloc[row]} of PH_SEQ {person['PH_SEQ'].iloc[row]} has no "
+            f"{table}: line {row + 2}, person P_SEQ {person['P_SEQ'].iloc[row]} of PH_SEQ "
+            f"{person['PH_SEQ'].iloc[row]} has no "
             f"interviewed household; {int(orphan.sum())} such person(s), wanted none. Fetch the archive again."
         )
     empty = ~household["H_SEQ"].isin(person["PH_SEQ"]).to_numpy()
     if empty.any():
         sequence = household["H_SEQ"].iloc[int(np.flatnonzero(empty)[0])]
         raise SourceError(
-            f"{table}: household H_SEQ {sequence} was interviewed but has no person; {int(empty.sum())} such household(s), "
+            f"{table}: household H_SEQ {sequence} was interviewed but has no person; {int(empty.sum())} such "
+            f"household(s), "
             "wanted none. The person file is probably cut short: fetch the archive again."
         )
     return person.sort_values(["PH_SEQ", "P_SEQ"], ignore_index=True)
@@ -201,7 +205,8 @@ def _read_families(table: CsvTable, person: pd.DataFrame, household: pd.DataFram
     if orphan.any():
         first = person.iloc[int(np.flatnonzero(orphan)[0])]
         raise SourceError(
-            f"{table}: no family FH_SEQ {first['PH_SEQ']}, FFPOS {first['PF_SEQ']}, which person P_SEQ {first['P_SEQ']} belongs "
+            f"{table}: no family FH_SEQ {first['PH_SEQ']}, FFPOS {first['PF_SEQ']}, which person P_SEQ "
+            f"{first['P_SEQ']} belongs "
             f"to; {int(orphan.sum())} such person(s), wanted none. Fetch the archive again."
         )
     return family

@@ -1,13 +1,13 @@
-"""Reading the needed columns of official delimited files, plain, gzipped or as members of a zip, with errors that name them.
+"""Reading the needed columns of official delimited files, plain, gzipped or as members of a zip, with errors that name
+them.
 
-Holds no knowledge of any source. Lines are counted as an editor counts them: the header is line 1. Only needed columns are
-parsed; a column with implied decimals is divided. Every fault of a file becomes a `SourceError`.
+Holds no knowledge of any source. Lines are counted as an editor counts them: the header is line 1. Only needed columns
+are parsed; a column with implied decimals is divided. Every fault of a file becomes a `SourceError`.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ def open_table(table: CsvTable) -> Iterator[IO[bytes]]:
 def header(table: CsvTable) -> tuple[str, ...]:
     """Column names of a table, blanks and byte order mark removed."""
     with open_table(table) as handle:
-        first = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="replace").readline()
+        first = handle.readline().decode("utf-8-sig", errors="replace")
     names = tuple(name.strip().strip('"') for name in first.rstrip("\r\n").split(table.separator))
     if names == ("",):
         raise SourceError(f"{table}: is empty; wanted a header line. {_FETCH_AGAIN}.")
@@ -117,10 +117,22 @@ def read_chunks(table: CsvTable, columns: Sequence[Column], rows: int | None) ->
     with open_table(table) as handle:
         for raw in _parse(table, handle, present, rows):
             typed = {column.name: _typed(table, raw[column.name], column, line) for column in present}
-            for name in absent:
-                typed[name] = np.full(len(raw), NOT_IN_UNIVERSE)
+            typed |= {name: pd.Series(NOT_IN_UNIVERSE, index=raw.index) for name in absent}
             yield pd.DataFrame(typed, columns=[column.name for column in columns])
             line += len(raw)
+
+
+def coalesced(table: CsvTable, frame: pd.DataFrame, name: str, other: str) -> pd.DataFrame:
+    """The frame with one column `name` for two spellings of different years; refuses a table that has neither."""
+    present = set(header(table))
+    if name not in present and other not in present:
+        raise SourceError(
+            f"{table}: lacks both {name} and {other}; wanted one of them. Check that this is the file of the right "
+            f"source."
+        )
+    if name not in present:
+        frame = frame.assign(**{name: frame[other]})
+    return frame.drop(columns=other)
 
 
 def unique_rows(table: CsvTable, frame: pd.DataFrame, keys: Sequence[str]) -> None:
@@ -170,7 +182,9 @@ def _typed(table: CsvTable, values: pd.Series, column: Column, line: int) -> pd.
             f"{int(bad.sum())} such value(s) in this part of the file. {_FETCH_AGAIN}."
         )
     if column.kind == "float" or column.decimals:
-        return numbers.astype(np.float64) / 10**column.decimals
+        value = numbers.astype(np.float64)
+        # Negative values of such columns are codes ("not in universe"), never amounts.
+        return value.where(value < 0, value / 10**column.decimals) if column.decimals else value
     return _integers(table, numbers, column, line)
 
 
@@ -192,7 +206,8 @@ def _full_name(archive: zipfile.ZipFile, table: CsvTable) -> str:
             return name
     held = ", ".join(PurePosixPath(name).name for name in archive.namelist()) or "nothing"
     raise SourceError(
-        f"{table.path}: has no member {table.member}; it holds {held}. Check that the archive is of the right source and "
+        f"{table.path}: has no member {table.member}; it holds {held}. Check that the archive is of the right "
+        f"source and "
         "year, then fetch it again."
     )
 

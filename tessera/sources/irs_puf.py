@@ -1,8 +1,8 @@
 """The IRS public-use file of individual tax returns (PUF), licensed by the IRS Statistics of Income division.
 
-Reads `puf_YYYY.csv` and, beside it, `demographics_YYYY.csv`, which the IRS issues apart. Weights come out in returns (S006
-implies two decimals). The records 999996-999999 are kept: each stands for many returns of one income bucket and has MARS 0;
-taking them apart is the work of `tessera.microdata`. Columns and codes: `data/columns_irs_puf.csv`.
+Reads `puf_YYYY.csv` and, beside it, `demographics_YYYY.csv`, which the IRS issues apart. Weights come out in returns
+(S006 implies two decimals). The records 999996-999999 are kept: each stands for many returns of one income bucket and
+has MARS 0; taking them apart is the work of `tessera.microdata`. Columns and codes: `data/columns_irs_puf.csv`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tessera.store import sha256_of
 
 AGGREGATES = (999996, 999997, 999998, 999999)
 _ADVICE = (
-    "The PUF is licensed: order it from the IRS (SOI individual public-use files), put puf_2015.csv and demographics_2015.csv "
+    "The PUF is licensed: order it from the IRS (SOI individual public-use files), put puf_2015.csv and "
+    "demographics_2015.csv "
     "into raw/, or run with synthetic sources."
 )
 _NAME = re.compile(r"^puf_?(\d{4})\.csv(\.gz)?$", re.IGNORECASE)
@@ -39,8 +40,8 @@ def read(path: Path, year: int | None = None) -> RawTable:
         One row a return, columns of the catalogue; `companions["demographics"]` has one row a matched RECID.
 
     Raises:
-        SourceError: a file is missing, lacks a column, holds no number where one is due, a RECID twice, a negative weight,
-            or demographics of unknown returns.
+        SourceError: a file is missing, lacks a column, holds no number where one is due, a RECID twice, a negative
+            weight, or demographics of unknown returns.
     """
     require_file(path, _ADVICE)
     match = _NAME.match(path.name)
@@ -53,7 +54,9 @@ def read(path: Path, year: int | None = None) -> RawTable:
     unique_rows(table, returns, ["RECID"])
     if (returns["S006"] < 0).any():
         row = int(np.flatnonzero((returns["S006"] < 0).to_numpy())[0])
-        raise SourceError(f"{table}: line {row + 2}, weight S006 is {returns['S006'].iloc[row]}; wanted 0 or more. {_ADVICE}")
+        raise SourceError(
+            f"{table}: line {row + 2}, weight S006 is {returns['S006'].iloc[row]}; wanted 0 or more. {_ADVICE}"
+        )
     companion = path.with_name(f"demographics_{found}.csv")
     require_file(companion, _ADVICE)
     demographics = _read_demographics(CsvTable(companion), returns)
@@ -69,7 +72,8 @@ def _read_demographics(table: CsvTable, returns: pd.DataFrame) -> pd.DataFrame:
     if unknown.any():
         row = int(np.flatnonzero(unknown)[0])
         raise SourceError(
-            f"{table}: line {row + 2}, RECID {demographics['RECID'].iloc[row]} is of no return; {int(unknown.sum())} such "
+            f"{table}: line {row + 2}, RECID {demographics['RECID'].iloc[row]} is of no return; "
+            f"{int(unknown.sum())} such "
             "record(s), wanted none. Check that both files are of the same year."
         )
     return demographics

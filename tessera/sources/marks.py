@@ -1,7 +1,9 @@
 """The marks of synthetic files: a sidecar `<file>.synthetic.json` and, in zips, a member `SYNTHETIC.txt`.
 
 The sidecar holds writer, seed, settings and the file's sha256, so that a run knows whether the file at hand is the one
-that it would write. A sidecar that describes another file is refused rather than guessed about.
+that it would write. The sidecar is written just before its file is put in place and remembers the file it replaces, so
+a writer killed in between leaves nothing unexplained. A sidecar that describes another file is refused rather than
+guessed about.
 """
 
 from __future__ import annotations
@@ -23,12 +25,20 @@ NOTICE = (
 
 @dataclass(frozen=True)
 class Mark:
-    """What a synthetic file was written with. `settings` are the writer's sizes ("households": 1500, ...)."""
+    """What a synthetic file was written with. `settings` are the writer's sizes ("households": 1500, ...).
+
+    `previous` is the sha256 of the synthetic file that was replaced, "" if there was none.
+    """
 
     writer: str
     seed: int
     settings: dict[str, int]
     sha256: str
+    previous: str = ""
+
+    def describes(self, sha256: str) -> bool:
+        """Whether a file with this sha256 is the marked one, or the one that it was about to replace."""
+        return sha256 in (self.sha256, self.previous)
 
 
 def sidecar_of(path: Path) -> Path:
@@ -36,9 +46,10 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.synthetic.json")
 
 
-def write_mark(path: Path, *, writer: str, seed: int, settings: dict[str, int]) -> Mark:
-    """Write the sidecar of a file that has just been written; returns the mark."""
-    mark = Mark(writer=writer, seed=seed, settings=settings, sha256=sha256_of(path))
+def write_mark(path: Path, *, sha256: str, writer: str, seed: int, settings: dict[str, int]) -> Mark:
+    """Write the sidecar of a file that is about to be put in place with the given sha256; returns the mark."""
+    previous = sha256_of(path) if path.exists() and sidecar_of(path).exists() else ""
+    mark = Mark(writer=writer, seed=seed, settings=settings, sha256=sha256, previous=previous)
     write_text(sidecar_of(path), json.dumps({"synthetic": True, **asdict(mark)}, indent=2, sort_keys=True) + "\n")
     return mark
 
@@ -59,6 +70,7 @@ def read_mark(path: Path) -> Mark | None:
             seed=int(stored["seed"]),
             settings={str(key): int(value) for key, value in stored["settings"].items()},
             sha256=str(stored["sha256"]),
+            previous=str(stored.get("previous", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(
@@ -74,9 +86,10 @@ def is_synthetic(path: Path, sha256: str) -> bool:
         SourceError: the sidecar describes a file with another sha256.
     """
     mark = read_mark(path)
-    if mark is not None and mark.sha256 != sha256:
+    if mark is not None and not mark.describes(sha256):
         raise SourceError(
-            f"{path}: its sidecar {sidecar_of(path).name} describes a synthetic file with sha256 {mark.sha256[:12]}..., "
+            f"{path}: its sidecar {sidecar_of(path).name} describes a synthetic file with sha256 "
+            f"{mark.sha256[:12]}..., "
             f"but the file has {sha256[:12]}.... If the file is official now, delete the sidecar; if not, delete both "
             "and run again."
         )

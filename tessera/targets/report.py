@@ -40,6 +40,12 @@ def consistency(targets: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def largest_gap(table: pd.DataFrame) -> float:
+    """The largest relative gap of a `consistency` table, 0 where no concept stands at several levels."""
+    gaps = table[["states_error", "districts_error"]].abs().max().max()
+    return float(gaps) if pd.notna(gaps) else 0.0
+
+
 def district_gaps(targets: pd.DataFrame) -> pd.DataFrame:
     """Largest relative gap between a state and the sum of its districts, by concept that both levels have.
 

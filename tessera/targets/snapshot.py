@@ -21,7 +21,19 @@ from tessera.store import write_bytes
 from tessera.targets import reconcile as levels
 from tessera.targets import uprating
 from tessera.targets.figures import COLUMNS, GEO_LEVELS
-from tessera.targets.loaders import acs_age, acs_snap, cbo, cms_medicaid, jct, soi_states, ssa, stc, tanf, usda_snap
+from tessera.targets.loaders import (
+    aca_marketplace,
+    acs_age,
+    acs_snap,
+    cbo,
+    cms_medicaid,
+    jct,
+    soi_states,
+    ssa,
+    stc,
+    tanf,
+    usda_snap,
+)
 
 PACKAGED = "figures.csv.gz"
 # Path of each official file below the folder of official files.
@@ -32,6 +44,7 @@ FILES = {
     "snap_district": "census/acs_s2201_district_2024/acs_S2201_district_2024.json",
     "snap_state": "usda_snap/fy69_to_current/snap-zip-fy69tocurrent-6.zip",
     "medicaid": "cms_medicaid/chip_monthly_enrollment_dataset/pi-dataset-april-2026-release.csv",
+    "marketplace": "cms_aca/oep_state_level/2024-oep-state-level-public-use-file.zip",
     "soi_state": "irs_soi/historic_table_2/22in55cmcsv.csv",
     "benefits": "ssa/annual_statistical_supplement_2025/ssa_oasdi_ssi_2024.csv",
     "ssi": "ssa/ssi_table_7b1_2024/ssi_table_7b1_2024.csv",
@@ -140,6 +153,7 @@ def _load_all(path: dict[str, Path]) -> list[pd.DataFrame]:
         acs_snap.load(path["snap_district"]),
         usda_snap.load(path["snap_state"]),
         cms_medicaid.load(path["medicaid"]),
+        aca_marketplace.load(path["marketplace"]),
         soi_states.load(path["soi_state"]),
         ssa.load_benefits(path["benefits"]),
         ssa.load_ssi(path["ssi"]),

@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from tessera.calibration.fit import FitProgress, FitResult, fit, learning_rate
-from tessera.calibration.health import weight_health
 from tessera.calibration.log import target_table
 from tessera.calibration.options import FitOptions
 from tessera.calibration.presets import preset
@@ -214,16 +213,3 @@ def test_senseless_data_are_refused(make_matrix: MakeMatrix) -> None:
         fit(empty, np.ones(50), QUICK)
     with pytest.raises(FitError, match="device is 'cuda'"):
         fit(matrix, np.ones(50), replace(QUICK, device="cuda"))
-
-
-def test_weight_health() -> None:
-    health = weight_health(np.array([0.0] * 10 + [1.0] * 199 + [801.0]))
-    assert (health.n_records, health.n_nonzero, health.total) == (210, 200, 1000.0)
-    assert health.effective_sample_size == pytest.approx(1000**2 / (199 + 801**2))
-    assert health.design_effect == pytest.approx(200 / health.effective_sample_size)
-    assert health.top_1_percent_share == pytest.approx(0.802)
-    assert weight_health(np.full(7, 3.0)).design_effect == pytest.approx(1.0)
-    with pytest.raises(FitError, match="All 3 weights are 0"):
-        weight_health(np.zeros(3))
-    with pytest.raises(FitError, match="Weight 1 is -1"):
-        weight_health(np.array([1.0, -1.0]))

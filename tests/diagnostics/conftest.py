@@ -106,7 +106,7 @@ def report_inputs(target_table: pd.DataFrame, unachievable: pd.DataFrame, area_t
                 "epoch": epochs,
                 "loss": level * np.exp(-epochs / 180) + 0.01,
                 "loss_state": 0.5 * level * np.exp(-epochs / 150) + 0.004,
-                "n_nonzero": (50_000 * (keep + (1 - keep) * np.exp(-epochs / 200))).astype(int),
+                "nonzero": (50_000 * (keep + (1 - keep) * np.exp(-epochs / 200))).astype(int),
             }
         )
         for name, level, keep in (("local", 0.9, 0.8), ("national", 0.7, 0.1))
@@ -129,7 +129,7 @@ def report_inputs(target_table: pd.DataFrame, unachievable: pd.DataFrame, area_t
         ReportFigure(
             "Mean absolute error", plots.district_map(by_area, label="mean absolute error, %", percent=True), "."
         ),
-        ReportFigure("Effective sample", plots.district_map(ess, label="effective sample size", kind="count"), "."),
+        ReportFigure("Effective sample", plots.district_map(ess, label="effective sample size", kind="ess"), "."),
         ReportFigure("Hit rate by variable", plots.hit_rate_by_variable(summary.by_variable), "Least met first."),
         ReportFigure("Variable by level", plots.error_heat_map(summary.heat_map), "Mean absolute error, %."),
         ReportFigure("Sum of areas", plots.sum_of_areas_plot(sum_of_areas(target_table)), "Beside the nation."),

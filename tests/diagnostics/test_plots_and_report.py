@@ -78,7 +78,7 @@ def test_figures_are_reproducible_and_depend_on_the_data() -> None:
 def test_figures_of_little_data() -> None:
     assert plots.district_map({}, label="nothing")
     assert plots.weights_histogram({"empty": np.zeros(4)})
-    assert plots.loss_curve({"one": pd.DataFrame({"epoch": [0], "loss": [1.0], "n_nonzero": [5]})})
+    assert plots.loss_curve({"one": pd.DataFrame({"epoch": [0], "loss": [1.0], "nonzero": [5]})})
     empty = pd.DataFrame({"geo_level": [], "rel_error": []})
     assert plots.error_histogram(empty)
 

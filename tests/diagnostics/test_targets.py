@@ -57,6 +57,14 @@ def test_shares_are_ordered_whatever_the_numbers(pairs: list[tuple[float, float]
     assert summary.share_within_10 <= 1 - summary.n_not_finite / summary.n_targets
 
 
+def test_error_of_a_zero_target_counts_for_nothing_but_a_miss() -> None:
+    table = _table([(0, 0.05), (100, 102)])
+    table.loc[0, ["rel_error", "abs_rel_error"]] = 0.05  # as a fit may write it: the error itself
+    summary = targets.summarise_targets(table)
+    assert summary.share_within_10 == 0.5
+    assert summary.mean_abs_rel_error == pytest.approx(0.02)
+
+
 def test_empty_table_has_no_share() -> None:
     summary = targets.summarise_targets(_table([]))
     assert summary.n_targets == 0
@@ -89,12 +97,11 @@ def test_written_files_hold_the_same_tables(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "targets.csv"), target_table)
     with duckdb.connect(str(tmp_path / "target_diagnostics.duckdb"), read_only=True) as connection:
-        assert connection.sql("SELECT count(*) FROM targets").fetchone() == (len(target_table),)
+        assert connection.sql("SELECT count(*) FROM targets").fetchall() == [(len(target_table),)]
         reasons = connection.sql("SELECT DISTINCT reason FROM unachievable").fetchall()
-        share = connection.sql("SELECT avg((abs_rel_error <= 0.1)::INT) FROM targets").fetchone()
+        share = connection.sql("SELECT avg((abs_rel_error <= 0.1)::INT) FROM targets").fetchall()
     assert reasons == [(targets.NO_SUPPORT,)]
-    assert share is not None
-    assert share[0] == pytest.approx(targets.summarise_targets(target_table).share_within_10)
+    assert share[0][0] == pytest.approx(targets.summarise_targets(target_table).share_within_10)
 
 
 def test_written_again_over_a_previous_run(target_table: pd.DataFrame, tmp_path: Path) -> None:
@@ -102,7 +109,7 @@ def test_written_again_over_a_previous_run(target_table: pd.DataFrame, tmp_path:
     targets.write_target_diagnostics(target_table.head(5), tmp_path)
     assert len(pd.read_csv(tmp_path / "targets.csv")) == 5
     with duckdb.connect(str(tmp_path / "target_diagnostics.duckdb"), read_only=True) as connection:
-        assert connection.sql("SELECT count(*) FROM targets").fetchone() == (5,)
+        assert connection.sql("SELECT count(*) FROM targets").fetchall() == [(5,)]
 
 
 def test_full_disk_leaves_the_previous_file(

@@ -46,7 +46,7 @@ class RawTable:
 
 
 def persons(*rows: dict[str, object]) -> pd.DataFrame:
-    """Hand-made ASEC persons of one household (PH_SEQ 1 unless given); lines count from 1, the first is the reference."""
+    """Hand-made ASEC persons of household PH_SEQ 1 unless given; lines count from 1, the first is the reference."""
     table = []
     for number, row in enumerate(rows, start=1):
         first = {"PH_SEQ": 1, "P_SEQ": number, "A_LINENO": number, "A_EXPRRP": 1 if number == 1 else 13}
@@ -65,7 +65,9 @@ def tax_file(n: int = 300, *, aggregates: bool = True) -> RawTable:
     """A synthetic tax file with the official codes; the last four are aggregate records if wanted."""
     rng = np.random.default_rng(SEED)
     columns = sorted({c for plus, minus in AMOUNTS.values() for c in (*plus, *minus)})
-    table = pd.DataFrame({c: np.where(rng.random(n) < 0.4, np.round(np.exp(rng.normal(8, 1.5, n))), 0.0) for c in columns})
+    table = pd.DataFrame(
+        {c: np.where(rng.random(n) < 0.4, np.round(np.exp(rng.normal(8, 1.5, n))), 0.0) for c in columns}
+    )
     table["E00600"] += table["E00650"]
     table["E01500"] += table["E01700"]
     table["P23250"] -= 2000.0
@@ -113,7 +115,9 @@ def donor_files(n: int = 240) -> dict[str, RawTable]:
             "ADJHSG": 1.0,
         }
     )
-    head = pd.DataFrame({"SERIALNO": serial, "RELSHIPP": 20, "AGEP": rng.integers(18, 90, n), "SEX": rng.integers(1, 3, n)})
+    head = pd.DataFrame(
+        {"SERIALNO": serial, "RELSHIPP": 20, "AGEP": rng.integers(18, 90, n), "SEX": rng.integers(1, 3, n)}
+    )
     head = head.assign(WAGP=wages, SEMP=0.0, SSP=0.0, RETP=np.nan, ADJINC=1.0)
     child = head.assign(RELSHIPP=25, AGEP=7, WAGP=np.nan)
     acs = RawTable("acs_pums", pd.concat([head, child], ignore_index=True), companions={"household": household})

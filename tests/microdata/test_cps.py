@@ -146,7 +146,9 @@ def test_shares_are_those_of_the_published_totals(shared_data: Path) -> None:
     soi = table.drop_duplicates("Variable").set_index("Variable")["Value"]
     interest = soi["taxable_interest_income"] / (soi["taxable_interest_income"] + soi["exempt_interest"])
     assert share("taxable_interest") == pytest.approx(interest, abs=1e-4)
-    assert share("qualified_dividends") == pytest.approx(soi["qualified_dividends"] / soi["ordinary_dividends"], abs=1e-4)
+    assert share("qualified_dividends") == pytest.approx(
+        soi["qualified_dividends"] / soi["ordinary_dividends"], abs=1e-4
+    )
     assert share("taxable_pensions") == pytest.approx(
         soi["taxable_pension_income"] / soi["total_pension_income"], abs=1e-4
     )

@@ -1,4 +1,4 @@
-"""Tax units: hand-checked real households, hand-made corner cases, refusals, invariants and agreement with the engine."""
+"""Tax units: hand-checked real households, corner cases, refusals, invariants and agreement with the engine."""
 
 from __future__ import annotations
 

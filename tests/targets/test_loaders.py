@@ -13,6 +13,7 @@ import pytest
 
 from tessera.errors import SourceError
 from tessera.targets.loaders import (
+    aca_marketplace,
     acs_age,
     acs_snap,
     cbo,
@@ -171,6 +172,62 @@ def test_medicaid_repairs_a_zero_month_with_the_latest_number(official: dict[str
         cms_medicaid.load(_edited_csv(official["medicaid"], tmp_path / "a.csv", without_rhode_island))
     with pytest.raises(SourceError, match="no final report of 203012"):
         cms_medicaid.load(official["medicaid"], 2030)
+
+
+def test_marketplace_consumers_and_credits_by_state(official: dict[str, Path], shared_data: Path) -> None:
+    figures = aca_marketplace.load(official["marketplace"])
+    consumers = figures[figures["variable"] == "person_count"].set_index("geo_id")["value"]
+    credit = figures[figures["variable"] == "aca_ptc"].set_index("geo_id")["value"]
+    assert len(figures) == 102
+    assert len(consumers) == len(credit) == 51
+    # As published: Alaska (HealthCare.gov) 23,436 at $865 a month, New York (its own exchange) 205,574 at $455.
+    assert (consumers["AK"], credit["AK"]) == (23_436, 243_265_680)
+    assert (consumers["NY"], credit["NY"]) == (205_574, 1_122_434_040)
+    assert consumers.sum() == 19_743_689
+    assert credit.sum() / consumers.sum() / 12 == pytest.approx(536, abs=0.5)
+    assert set(figures["constraints"]) == {
+        '[["takes_up_aca_if_eligible","==",1]]',
+        '[["aca_ptc",">",0],["is_aca_ptc_eligible","==",1],["takes_up_aca_if_eligible","==",1]]',
+    }
+    later = shared_data / "official/cms_aca/oep_state_level_2025/2025-oep-state-level-public-use-file.zip"
+    of_2025 = aca_marketplace.load(later, 2025)
+    assert of_2025[of_2025["variable"] == "person_count"]["value"].sum() == 22_380_137
+    with pytest.raises(SourceError, match="no member '2024 OEP State-Level"):
+        aca_marketplace.load(later)
+
+
+@pytest.mark.parametrize(
+    ("state", "column", "cell", "message"),
+    [
+        ("OH", "APTC_Cnsmr", "NR", r"2024 OEP .*state OH, column APTC_Cnsmr: the cell is suppressed .*'NR'"),
+        ("ID", "APTC_Cnsmr_Avg_APTC", "+", "state ID, column APTC_Cnsmr_Avg_APTC: the cell is suppressed"),
+        ("OH", "APTC_Cnsmr", "many", "state OH, column APTC_Cnsmr: 'many' is not a number"),
+        ("OH", "APTC_Cnsmr_Avg_APTC", "$0 ", "out of range"),
+        ("OH", "Cnsmr", "12", "is above Cnsmr 12"),
+        ("OH", "APTC_Cnsmr", "1,000", "states add up to"),
+        ("FL", "APTC_Cnsmr_Avg_APTC", "$6,800 ", "states add up to"),
+        ("OH", "State_Abrvtn", "PR", "state OH is missing"),
+        ("OH", "State_Abrvtn", "TX", "state TX is there twice"),
+        ("Total", "Pltfrm", "SBM", "0 rows with State_Abrvtn 'Total'"),
+        ("", "APTC_Cnsmr", "", "column 'APTC_Cnsmr' is missing"),
+    ],
+)
+def test_altered_marketplace_files_are_refused(
+    official: dict[str, Path], tmp_path: Path, state: str, column: str, cell: str, message: str
+) -> None:
+    name = aca_marketplace.member()
+    with zipfile.ZipFile(official["marketplace"]) as archive:
+        (tmp_path / name).write_bytes(archive.read(name))
+
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame.loc[frame["State_Abrvtn"] == state, column] = cell
+        return frame if state else frame.drop(columns=column)
+
+    altered = tmp_path / "altered.zip"
+    with zipfile.ZipFile(altered, "w") as archive:
+        archive.write(_edited_csv(tmp_path / name, tmp_path / "edited.csv", change), name)
+    with pytest.raises(SourceError, match=message):
+        aca_marketplace.load(altered)
 
 
 def test_soi_states(official: dict[str, Path], tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def test_training_set(training: pd.DataFrame) -> None:
     assert list(training.columns) == list(selection.COLUMNS)
     levels = training["geo_level"].value_counts()
     assert levels["district"] == 436 * 20
-    assert levels["state"] == 51 * 40
+    assert levels["state"] == 51 * 42
     assert levels["national"] > 60
     assert (training["reform"] == "").all()
     assert "medicaid" not in set(training["variable"])

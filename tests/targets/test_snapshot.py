@@ -37,6 +37,7 @@ def test_every_figure_has_source_and_adds_up_from_its_factors(figures: pd.DataFr
 def test_counts(figures: pd.DataFrame) -> None:
     table = report.counts(figures).set_index("source")
     assert tuple(table.loc["census_acs_s0101", ["national", "state", "district"]]) == (18, 18 * 51, 18 * 436)
+    assert tuple(table.loc["cms_marketplace", ["national", "state", "district"]]) == (2, 102, 0)
     assert table["total"].sum() == len(figures)
     assert {"usda_fns_snap", "irs_soi_historic_2", "cms_medicaid", "jct_tax_expenditures"} <= set(table.index)
 

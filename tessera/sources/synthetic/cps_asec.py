@@ -1,7 +1,7 @@
 """Writes a synthetic CPS ASEC archive: `asecpubYYcsv.zip` with `pppubYY.csv`, `hhpubYY.csv` and `ffpubYY.csv`.
 
-Official member names, columns (`tessera/sources/data/columns_cps_asec.csv`) and codes; weights in hundredths; a share of household
-records are non-interviews with no persons and weight 0, as in the official file. Marked synthetic.
+Official member names, columns (`tessera/sources/data/columns_cps_asec.csv`) and codes; weights in hundredths; a share
+of household records are non-interviews with no persons and weight 0, as in the official file. Marked synthetic.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _household_record(
         "GESTFIPS": home["state"], "GTCO": home["county"], "GTCBSA": home["cbsa"], "GTMETSTA": 2 - home["metropolitan"],
         "HSUP_WGT": np.round(home["weight"] * 100).astype(np.int64), "HFOODSP": np.where(home["snap"] > 0, 1, 2),
         "HFDVAL": home["snap"], "HENGVAL": home["energy"], "HPROP_VAL": home["value"], "PROP_TAX": home["property_tax"],
-        "HPRES_MORT": np.where(home["tenure"] == 1, 2 - home["mortgage"], 0), "HPUBLIC": np.where(home["tenure"] == 2, 2, 0),
+        "HPRES_MORT": np.where(home["tenure"] == 1, 2 - home["mortgage"], 0),
+        "HPUBLIC": np.where(home["tenure"] == 2, 2, 0),
         "HTOTVAL": grouped["PTOTVAL"].sum().to_numpy(), "HFLUNCH": np.where(kids, 1, 0),
         "HRWICYN": np.where((person["WICYN"] == 1).groupby(person["PH_SEQ"]).any().to_numpy(), 1, 2),
         **{code: np.where(home[name] > 0, 1, 2) for code, name in _ASSISTANCE},

@@ -1,7 +1,8 @@
 """Family codes of the CPS for synthetic persons: family numbers, kinds and relationships, from roles.
 
-The primary family (or nonfamily householder) is family 1; a grown child with children of its own, and a pair of parents, are
-related subfamilies; partners, room-mates and their children are secondary individuals or unrelated subfamilies.
+The primary family (or nonfamily householder) is family 1; a grown child with children of its own, and a pair of
+parents, are related subfamilies; partners, room-mates and their children are secondary individuals or unrelated
+subfamilies.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def family_codes(person: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
     related = young_parent | (role == GRANDCHILD) | couple
     unrelated = (role == ROOMMATE_CHILD) | ((role == ROOMMATE) & has_guest_child & first_guest)
     kind = np.select(
-        [unrelated, np.isin(role, (PARTNER, ROOMMATE)), related, has_family], [_UNRELATED, _SECONDARY, _RELATED, _PRIMARY],
+        [unrelated, np.isin(role, (PARTNER, ROOMMATE)), related, has_family],
+        [_UNRELATED, _SECONDARY, _RELATED, _PRIMARY],
         _NONFAMILY,
     )  # fmt: skip
     leads = (role == REFERENCE) | young_parent | (couple & (line == line_of(person, PARENT)[household]))
@@ -75,7 +77,8 @@ def _relationships(person: pd.DataFrame, role: Integers, has_family: Flags) -> d
         [1, 2, 3, 4, 5, 7, 8, 10, 13, 13, 12], 14,
     )  # fmt: skip
     detailed = np.select(
-        [(role == REFERENCE) & has_family, role == REFERENCE, role == SPOUSE, (role == PARTNER) & has_family, role == PARTNER,
+        [(role == REFERENCE) & has_family, role == REFERENCE, role == SPOUSE,
+         (role == PARTNER) & has_family, role == PARTNER,
          role == CHILD, role == GRANDCHILD, role == PARENT, role == RELATIVE, role == ROOMMATE],
         [40, 41, 42, 43, 44, 48, 49, 50, 52, 58], 55,
     )  # fmt: skip

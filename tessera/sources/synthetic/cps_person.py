@@ -19,8 +19,10 @@ from tessera.sources.synthetic.traits import DIFFICULTIES
 Codes = dict[str, npt.NDArray[np.int64]]
 _FIELD_LIMIT = 9_999_999
 _AMOUNTS = {
-    "WSAL_VAL": "wages", "SEMP_VAL": "self_employment", "FRSE_VAL": "farm", "INT_VAL": "interest", "DIV_VAL": "dividends",
-    "RNT_VAL": "rent", "CAP_VAL": "capital_gains", "SS_VAL": "social_security", "SSI_VAL": "ssi", "UC_VAL": "unemployment",
+    "WSAL_VAL": "wages", "SEMP_VAL": "self_employment", "FRSE_VAL": "farm", "INT_VAL": "interest",
+    "DIV_VAL": "dividends",
+    "RNT_VAL": "rent", "CAP_VAL": "capital_gains", "SS_VAL": "social_security", "SSI_VAL": "ssi",
+    "UC_VAL": "unemployment",
     "PAW_VAL": "public_assistance", "VET_VAL": "veterans", "WC_VAL": "workers_compensation", "DIS_VAL1": "disability",
     "PNSN_VAL": "pension", "ANN_VAL": "annuity", "CSP_VAL": "child_support", "RETCB_VAL": "contributions",
     "CHSP_VAL": "child_support_paid", "PHIP_VAL": "premiums", "PMED_VAL": "medical", "POTC_VAL": "over_the_counter",
@@ -29,9 +31,11 @@ _AMOUNTS = {
 _NOW = {
     "GRP": ("employer",), "MRK": ("marketplace",), "MRKS": ("subsidised_marketplace",), "NONM": ("direct",),
     "DIR": ("marketplace", "direct"), "PRIV": ("employer", "marketplace", "direct"), "MCARE": ("medicare",),
-    "CAID": ("medicaid",), "MCAID": ("medicaid", "chip"), "PCHIP": ("chip",), "MIL": ("military",), "CHAMPVA": ("champva",),
+    "CAID": ("medicaid",), "MCAID": ("medicaid", "chip"), "PCHIP": ("chip",), "MIL": ("military",),
+    "CHAMPVA": ("champva",),
     "VACARE": ("veterans_care",), "IHSFLG": ("indian_health",), "PUB": ("medicare", "medicaid", "chip", "military"),
-    "COV": ("employer", "marketplace", "direct", "medicare", "medicaid", "chip", "military", "champva", "veterans_care"),
+    "COV": ("employer", "marketplace", "direct", "medicare", "medicaid", "chip", "military", "champva",
+            "veterans_care"),
 }  # fmt: skip
 
 
@@ -107,7 +111,8 @@ def _work(person: pd.DataFrame) -> Codes:
     hours = person["hours"].to_numpy()
     return {
         "A_LFSR": np.select([age < 15, now, unable & worked], [0, 1, 4], 7),
-        "A_CLSWKR": np.select([~now, own, public], [0, 6, 4], 1), "PEIO1COW": np.select([~now, own, public], [0, 7, 3], 4),
+        "A_CLSWKR": np.select([~now, own, public], [0, 6, 4], 1),
+        "PEIO1COW": np.select([~now, own, public], [0, 7, 3], 4),
         "A_MJOCC": np.where(now, jobs["major"].to_numpy()[row], 0),
         "POCCU2": np.select([age < 15, ~worked], [0, 53], jobs["recode"].to_numpy()[row]),
         "PEIOOCC": np.where(now, jobs["code"].to_numpy()[row], -1), "A_HRS1": np.where(now, hours, 0), "HRSWK": hours,
@@ -127,7 +132,8 @@ def _income(person: pd.DataFrame) -> Codes:
         codes[name] = np.select([~adult & ~has, has], [0, 1], 2)
     codes |= {
         "RESNSS1": reason, "RESNSS2": zero, "RESNSSI1": np.where(codes["SSI_VAL"] > 0, 1, 0), "RESNSSI2": zero,
-        "PAW_TYP": np.where(codes["PAW_VAL"] > 0, 1, 0), "DIS_SC1": np.where(codes["DIS_VAL1"] > 0, 2, 0), "DIS_SC2": zero,
+        "PAW_TYP": np.where(codes["PAW_VAL"] > 0, 1, 0), "DIS_SC1": np.where(codes["DIS_VAL1"] > 0, 2, 0),
+        "DIS_SC2": zero,
         "DIS_VAL2": zero, "SRVS_VAL": zero, "PEN_SC1": np.where(codes["PNSN_VAL"] > 0, 1, 0), "PEN_SC2": zero,
         "DST_VAL1": np.where(old, drawn, 0), "DST_SC1": np.where(old, account, 0),
         "DST_VAL1_YNG": np.where(old, 0, drawn), "DST_SC1_YNG": np.where(old, 0, account),
@@ -200,9 +206,11 @@ def _spm_unit(population: Population, sequence: Integers, table: pd.DataFrame) -
         "SPM_HEAD": (line == number).astype(np.int64), "SPM_NUMADULTS": adults, "SPM_NUMKIDS": size - adults,
         "SPM_NUMPER": size, "SPM_TENMORTSTATUS": np.where(main, tenure, 3),
         "SPM_GEOADJ": home["price_level"].to_numpy()[household].round(4), "SPM_EQUIVSCALE": scale.round(4),
-        "SPM_TOTVAL": total(table["PTOTVAL"].to_numpy()), "SPM_ENGVAL": of_home("energy"), "SPM_SNAPSUB": of_home("snap"),
+        "SPM_TOTVAL": total(table["PTOTVAL"].to_numpy()), "SPM_ENGVAL": of_home("energy"),
+        "SPM_SNAPSUB": of_home("snap"),
         "SPM_CAPHOUSESUB": np.where(of_home("subsidised") == 1, 7_800, 0),
-        "SPM_CHILDCAREXPNS": total(_childcare(person)), "SPM_CAPWKCCXPNS": total(_childcare(person) + 1_900 * (table["WSAL_VAL"].to_numpy() > 0)),
+        "SPM_CHILDCAREXPNS": total(_childcare(person)),
+        "SPM_CAPWKCCXPNS": total(_childcare(person) + 1_900 * (table["WSAL_VAL"].to_numpy() > 0)),
     })  # fmt: skip
 
 

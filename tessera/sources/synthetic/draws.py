@@ -1,7 +1,8 @@
 """Draws that the synthetic writers share: stratified uniforms, categories, positive amounts with a heavy top tail.
 
-A stratified uniform puts one draw in each of n equal parts of (0, 1), shuffled: totals of heavy-tailed amounts then vary little
-between seeds, at any size of sample. All functions take the generator and are vectorised; arrays have shape (n,).
+A stratified uniform puts one draw in each of n equal parts of (0, 1), shuffled: totals of heavy-tailed amounts then
+vary little between seeds, at any size of sample. All functions take the generator and are vectorised; arrays have
+shape (n,).
 """
 
 from __future__ import annotations

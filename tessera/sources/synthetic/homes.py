@@ -1,7 +1,8 @@
 """Tenure, housing costs, assistance and health coverage of synthetic households and persons, given incomes.
 
-Reads the poverty ratio of a household (income over the 2024 HHS guideline) and draws what depends on it: owning, SNAP, TANF, SSI,
-energy assistance, subsidised rent, coverage. Household arrays have shape (n_households,), person arrays (n_persons,).
+Reads the poverty ratio of a household (income over the 2024 HHS guideline) and draws what depends on it: owning, SNAP,
+TANF, SSI, energy assistance, subsidised rent, coverage. Household arrays have shape (n_households,), person arrays
+(n_persons,).
 """
 
 from __future__ import annotations

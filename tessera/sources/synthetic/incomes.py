@@ -1,8 +1,8 @@
 """Market incomes, retirement incomes and social insurance of synthetic persons, in dollars a year.
 
-Who has an income is drawn by age, schooling, disability and wealth; how much, from lognormals with Pareto tails; then each kind
-is scaled by one constant so that its weighted sum is the national total of `tables.amounts()`. Losses occur in business, farm
-and rental income. All arrays have shape (n_persons,).
+Who has an income is drawn by age, schooling, disability and wealth; how much, from lognormals with Pareto tails; then
+each kind is scaled by one constant so that its weighted sum is the national total of `tables.amounts()`. Losses occur
+in business, farm and rental income. All arrays have shape (n_persons,).
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ def draw_incomes(rng: np.random.Generator, people: pd.DataFrame, weight: Floats)
 
     Returns:
         weeks, hours, occupation (row of `tables.occupations()`, -1 none), self_employed, weeks_looking, and the amounts
-        wages, self_employment, farm, interest, dividends, rent, capital_gains, social_security with its reason (1 retired, 2
-        disabled, 3 widowed, 5 and 6 children), pension, annuity, distributions, contributions, unemployment, veterans,
-        workers_compensation, disability, child_support, child_support_paid, alimony, wealth_rank (percent).
+        wages, self_employment, farm, interest, dividends, rent, capital_gains, social_security with its reason (1
+        retired, 2 disabled, 3 widowed, 5 and 6 children), pension, annuity, distributions, contributions,
+        unemployment, veterans, workers_compensation, disability, child_support, child_support_paid, alimony,
+        wealth_rank (percent).
     """
     incomes = _work(rng, people, weight)
     wealth = _wealth(rng, people)
@@ -120,7 +121,7 @@ def _capital(rng: np.random.Generator, weight: Floats, wealth: Floats) -> dict[s
         "capital_gains": (6, 1.7, 1.25),
     }
     for item, (steepness, sigma, alpha) in settings.items():
-        holders = float(tables.amounts().at[item, "holders"])
+        holders = tables.holders(item)
         chance = np.clip(holders * (steepness + 1) * wealth**steepness, 0, 0.96) * (wealth > 0.22)
         holds = rng.random(n) < chance
         value = np.zeros(n)

@@ -1,8 +1,8 @@
 """Writes a synthetic PUF: `puf_2015.csv` in the IRS's columns and codes, and `demographics_2015.csv` beside it.
 
 The returns of greatest risk (the largest and most negative incomes) are replaced by the four aggregate records
-999996-999999, each the weighted mean of a bucket with the sum of its weights, MARS 0, as the IRS does. Both files are marked
-synthetic by their sidecars. A tenth of returns has no demographic record, as in the official match.
+999996-999999, each the weighted mean of a bucket with the sum of its weights, MARS 0, as the IRS does. Both files are
+marked synthetic by their sidecars. A tenth of returns has no demographic record, as in the official match.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def write(folder: Path, *, returns: int, seed: int) -> Path:
         SourceError: too few returns.
     """
     if returns < MIN_RETURNS:
-        raise SourceError(f"A synthetic tax file of {returns} returns; wanted at least {MIN_RETURNS}. Choose a larger scale.")
+        raise SourceError(
+            f"A synthetic tax file of {returns} returns; wanted at least {MIN_RETURNS}. Choose a larger scale."
+        )
     rng = generator(WRITER, seed)
     table = draw_returns(rng, returns)
     table, aggregates = _aggregate(rng, table)
@@ -66,7 +68,9 @@ def _aggregate(rng: np.random.Generator, table: pd.DataFrame) -> tuple[pd.DataFr
         taken = rng.permutation(inside)[: max(1, round(len(inside) * share))]
         hidden[taken] = True
         mean = (table.iloc[taken].mul(weight[taken], axis=0).sum() / weight[taken].sum()).round()
-        records.append({**mean, "weight": weight[taken].sum(), "RECID": recid, "MARS": 0, "XTOT": 0, "DSI": 0, "EIC": 0})
+        records.append(
+            {**mean, "weight": weight[taken].sum(), "RECID": recid, "MARS": 0, "XTOT": 0, "DSI": 0, "EIC": 0}
+        )
     return table[~hidden].reset_index(drop=True), pd.DataFrame(records).assign(N24=0)
 
 

@@ -1,8 +1,8 @@
 """Who lives with whom: households of eleven kinds, their members' roles, ages, sexes, couples and parents.
 
-No weights, no incomes. Each household is of one kind; its kind says how many members of each role it has; roles become rows
-by repetition, sorted by household and role. Shares of kinds, children and marriages are rounded from the Census Bureau's
-America's Families and Living Arrangements tables (2023-2024). Line numbers count from 1 within a household.
+No weights, no incomes. Each household is of one kind; its kind says how many members of each role it has; roles become
+rows by repetition, sorted by household and role. Shares of kinds, children and marriages are rounded from the Census
+Bureau's America's Families and Living Arrangements tables (2023-2024). Line numbers count from 1 within a household.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def draw_people(rng: np.random.Generator, households: int) -> pd.DataFrame:
 
 
 def line_of(people: pd.DataFrame, role: int, *, last: bool = False) -> Integers:
-    """For each household, the line of its first (or last) member of a role; 0 where it has none. Shape (n_households,)."""
+    """Line of the first (or last) member of a role in each household, 0 where it has none. Shape (n_households,)."""
     n = int(people["household"].max()) + 1
     lines = np.zeros(n, dtype=np.int64)
     members = people[people["role"] == role]

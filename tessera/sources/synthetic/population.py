@@ -1,7 +1,8 @@
 """One synthetic population: persons and households with weights, traits, incomes, homes and coverage.
 
-Every survey writer draws its own population here (its label keeps the draws apart) and only recodes it into its file's format.
-Columns are neutral names, documented in `people`, `traits`, `incomes` and `homes`; amounts are dollars of 2024 a year.
+Every survey writer draws its own population here (its label keeps the draws apart) and only recodes it into its file's
+format. Columns are neutral names, documented in `people`, `traits`, `incomes` and `homes`; amounts are dollars of 2024
+a year.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ MIN_HOUSEHOLDS = 20
 class Population:
     """Persons (sorted by household and line) and households, index 0..n-1; `person.household` is the household's index.
 
-    Household columns: state, county (within the state, 0 not identified), cbsa, region, weight, and those of `draw_homes`.
-    Person columns: weight, and those of `draw_people`, `draw_traits`, `draw_incomes`, `draw_assistance`, `draw_coverage`.
+    Household columns: state, county (within the state, 0 not identified), cbsa, region, weight, and those of
+    `draw_homes`. Person columns: weight, and those of `draw_people`, `draw_traits`, `draw_incomes`, `draw_assistance`,
+    `draw_coverage`.
     """
 
     person: pd.DataFrame

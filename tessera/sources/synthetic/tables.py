@@ -1,7 +1,8 @@
 """The published figures that the synthetic writers draw from, as small tables in `data/`.
 
 - `states()`: FIPS, Census region and resident population of 51 states (Census ACS 2024 1-year, table S0101).
-- `age_sex()`: population by sex and five-year age group, 85 and over together (Census Population Estimates, vintage 2024).
+- `age_sex()`: population by sex and five-year age group, 85 and over together (Census Population Estimates, vintage
+2024).
 - `counties()`: the largest metropolitan counties with CBSA and population (Census estimates, vintage 2019).
 - `occupations()`: a sample of Census 2018 occupation codes with CPS recodes; shares and wage factors are round numbers.
 - `amount(item)`: a national total in dollars (source named in the file) and the approximate share of persons with it.
@@ -50,7 +51,12 @@ def amounts() -> pd.DataFrame:
 
 def amount(item: str) -> float:
     """National total of an item in dollars a year."""
-    return float(amounts().at[item, "total"])
+    return float(amounts()["total"].loc[[item]].iloc[0])
+
+
+def holders(item: str) -> float:
+    """Approximate share of persons with an item."""
+    return float(amounts()["holders"].loc[[item]].iloc[0])
 
 
 def _table(name: str) -> pd.DataFrame:

@@ -1,14 +1,17 @@
 """Draws of synthetic tax returns of 2015: income class, family, and every amount, so that totals match published ones.
 
-A return's income class is drawn from the classes of IRS SOI Table 1.1 (2015), richer classes over-sampled, its income level
-within the class by a truncated power law with the class's mean. Each amount of `data/puf_2015.csv` (totals and returns of SOI Tables
-1.1, 1.4 and 2.1, 2015; smaller lines rounded) is held with a chance that rises with the income rank and is proportional to
-level**elasticity times lognormal noise; one constant an amount brings its weighted sum to the total. Wages are most of what is left
-of the level. AGI is then added up from the amounts, as on the form. Arrays have shape (n_returns,).
+A return's income class is drawn from the classes of IRS SOI Table 1.1 (2015), richer classes over-sampled, its income
+level within the class by a truncated power law with the class's mean. Each amount of `data/puf_2015.csv` (totals and
+returns of SOI Tables 1.1, 1.4 and 2.1, 2015; smaller lines rounded) is held with a chance that rises with the income
+rank and is proportional to level**elasticity times lognormal noise; one constant an amount brings its weighted sum to
+the total. Wages are most of what is left of the level. AGI is then added up from the amounts, as on the form. Arrays
+have shape (n_returns,).
 """
 
 from __future__ import annotations
 
+import csv
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
@@ -22,19 +25,69 @@ _MIN_PER_CLASS = 3
 _KNEE = 5e6
 # Single, joint, separate, head of household; by income rank of the class.
 _POOR, _MIDDLE, _RICH = (0.66, 0.13, 0.02, 0.19), (0.42, 0.40, 0.02, 0.16), (0.10, 0.865, 0.015, 0.02)
+_INCOMES = (
+    "E00200", "E00300", "E00600", "E00800", "E00900", "E01100", "E01400", "E01700", "E02100", "E02300", "E27200",
+)  # fmt: skip
 _ADJUSTMENTS = ("E03150", "E03210", "E03270", "E03290", "E03300", "E03500")
 
 
-@cache
-def agi_classes() -> pd.DataFrame:
-    """Columns lower, upper (dollars), returns, agi (dollars), ascending."""
-    return _table("agi_2015")
+@dataclass(frozen=True)
+class IncomeClass:
+    """A class of returns by AGI: bounds, number of returns, total AGI (dollars)."""
+
+    lower: float
+    upper: float
+    returns: float
+    agi: float
+
+    @property
+    def mean(self) -> float:
+        """Size of the mean AGI, without its sign."""
+        return abs(self.agi) / self.returns
+
+
+@dataclass(frozen=True)
+class Line:
+    """An amount: column, national total (dollars), returns with it, and how it goes with income.
+
+    Attributes:
+        elasticity: power of the return's income level that the amount is proportional to.
+        tilt: how much likelier the rich hold it.
+        sigma: spread of the logarithm of the noise.
+        nets: whether the total nets gains and losses.
+    """
+
+    column: str
+    total: float
+    returns: float
+    elasticity: float
+    tilt: float
+    sigma: float
+    nets: bool
 
 
 @cache
-def lines() -> pd.DataFrame:
-    """Columns column, total (dollars), returns, elasticity, tilt, sigma, losses (1: the total nets gains and losses)."""
-    return _table("puf_2015")
+def agi_classes() -> tuple[IncomeClass, ...]:
+    """Income classes in ascending order; the first is that of negative AGI."""
+    names = ("lower", "upper", "returns", "agi")
+    return tuple(IncomeClass(*(float(row[name]) for name in names)) for row in _rows("agi_2015"))
+
+
+@cache
+def lines() -> tuple[Line, ...]:
+    """All amounts that are drawn, in file order."""
+    return tuple(
+        Line(
+            column=row["column"],
+            total=float(row["total"]),
+            returns=float(row["returns"]),
+            elasticity=float(row["elasticity"]),
+            tilt=float(row["tilt"]),
+            sigma=float(row["sigma"]),
+            nets=row["losses"] == "1",
+        )
+        for row in _rows("puf_2015")
+    )
 
 
 def draw_returns(rng: np.random.Generator, n: int) -> pd.DataFrame:
@@ -44,9 +97,8 @@ def draw_returns(rng: np.random.Generator, n: int) -> pd.DataFrame:
         rng: stream of all draws.
         n: returns; each income class has at least three.
     """
-    classes = agi_classes()
     group, weight = _sample(rng, n)
-    level = _levels(rng, classes, group)
+    level = _levels(rng, group)
     rank = _income_rank(level, weight)
     mars = _status(rng, rank)
     age = np.clip(np.where(mars == 2, 50, 42) + 10 * (rank - 0.4) + 17 * normal_of(stratified(rng, n)), 16, 92)
@@ -63,19 +115,16 @@ def draw_returns(rng: np.random.Generator, n: int) -> pd.DataFrame:
 
 def add_up(table: pd.DataFrame) -> dict[str, Floats]:
     """Lines that follow from others: E02500, E01000, E26270, E02000, E00100. `table` has the amount columns."""
-    column = {name: table[name].to_numpy(dtype=np.float64) for name in table if name[:1] in "EP"}
+    column = {name: table[name].to_numpy(dtype=np.float64) for name in map(str, table.columns) if name[:1] in "EP"}
     partnership = column["E25980"] - column["E25960"] + column["E25940"] - column["E25920"]
     corporation = column["E26190"] - column["E26180"] + column["E26170"] - column["E26160"]
     schedule_e = partnership + corporation + column["E25850"] - column["E25860"] + column["E26390"] - column["E26400"]
     gain = np.maximum(column["P22250"] + column["P23250"], -3_000.0)
-    other = sum(
-        column[name]
-        for name in ("E00200", "E00300", "E00600", "E00900", "E01100", "E01400", "E01700", "E02100", "E02300", "E00800", "E27200")
-    ) + gain + schedule_e  # fmt: skip
+    other = np.sum([column[name] for name in _INCOMES], axis=0) + gain + schedule_e
     base = np.where(table["MARS"].to_numpy() == 2, 32_000.0, 25_000.0)
     provisional = other + column["E00400"] + 0.5 * column["E02400"] - base
     taxable = np.clip(0.6 * provisional, 0.0, 0.85 * column["E02400"])
-    adjustments = sum(column[name] for name in _ADJUSTMENTS)
+    adjustments = np.sum([column[name] for name in _ADJUSTMENTS], axis=0)
     return {
         "E02500": taxable, "E01000": gain, "E26270": partnership + corporation, "E02000": schedule_e + column["E27200"],
         "E00100": other + taxable - adjustments,
@@ -84,8 +133,8 @@ def add_up(table: pd.DataFrame) -> dict[str, Floats]:
 
 def _sample(rng: np.random.Generator, n: int) -> tuple[Integers, Floats]:
     classes = agi_classes()
-    returns = classes["returns"].to_numpy(dtype=np.float64)
-    mean = np.abs(classes["agi"].to_numpy()) / returns
+    returns = np.array([income.returns for income in classes])
+    mean = np.array([income.mean for income in classes])
     score = returns**0.75 * mean**0.35
     drawn = np.maximum(np.round(score / score.sum() * n), _MIN_PER_CLASS).astype(np.int64)
     drawn[int(np.argmax(drawn))] += n - int(drawn.sum())
@@ -93,14 +142,15 @@ def _sample(rng: np.random.Generator, n: int) -> tuple[Integers, Floats]:
     return group, (returns / drawn)[group]
 
 
-def _levels(rng: np.random.Generator, classes: pd.DataFrame, group: Integers) -> Floats:
+def _levels(rng: np.random.Generator, group: Integers) -> Floats:
     level = np.zeros(len(group))
-    for index, row in enumerate(classes.itertuples()):
+    for index, income in enumerate(agi_classes()):
         here = np.flatnonzero(group == index)
-        low, high = (1_000.0, 3e7) if row.lower < 0 else (float(row.lower), float(row.upper))
-        mean = abs(row.agi) / row.returns
-        spread = low + (high - low) * stratified(rng, len(here)) ** max((high - low) / (mean - low) - 1, 0.2)
-        level[here] = np.sign(row.agi) * np.clip(scaled(spread, np.full(len(here), 1 / len(here)), mean), low, high)
+        low, high = (1_000.0, 3e7) if income.lower < 0 else (income.lower, income.upper)
+        power = max((high - low) / (income.mean - low) - 1, 0.2)
+        spread = low + (high - low) * stratified(rng, len(here)) ** power
+        size = np.clip(scaled(spread, np.full(len(here), 1 / len(here)), income.mean), low, high)
+        level[here] = np.sign(income.agi) * size
     return level
 
 
@@ -129,13 +179,14 @@ def _amounts(rng: np.random.Generator, table: pd.DataFrame, rank: Floats) -> dic
     weight, level = table["weight"].to_numpy(), table["level"].to_numpy()
     size = np.maximum(np.abs(level), 4_000.0)
     drawn: dict[str, Floats] = {}
-    for line in lines().itertuples():
-        holds = _holders(rng, line.column, line.returns, line.tilt, table, rank)
+    for line in lines():
+        holds = _holders(rng, line, table, rank)
         noise = np.exp(line.sigma * np.clip(normal_of(stratified(rng, len(rank))), -2.6, 2.6))
-        # Beyond the knee every line is proportional to the level, or the largest returns would hold the nation's totals.
+        # Beyond the knee every line is proportional to the level, or a few returns would hold the nation's totals.
         power = np.minimum(size, _KNEE) ** line.elasticity * np.maximum(size / _KNEE, 1.0)
         value = np.where(holds, power * np.where(size > _KNEE, np.minimum(noise, 4.0), noise), 0.0)
-        drawn[line.column] = np.round(_net(rng, value, weight, line.total) if line.losses else scaled(value, weight, line.total))
+        whole = _net(rng, value, weight, line.total) if line.nets else scaled(value, weight, line.total)
+        drawn[line.column] = np.round(whole)
     profit, loss = drawn.pop("E00900P"), drawn.pop("E00900N")
     drawn["E00900"] = np.where(profit > 0, profit, -loss)
     drawn["E00650"] = np.round(drawn["E00600"] * np.clip(rng.normal(0.78, 0.2, len(rank)), 0.0, 1.0))
@@ -156,23 +207,21 @@ def _net(rng: np.random.Generator, value: Floats, weight: Floats, total: float) 
     return scaled(gains, weight, gross) - scaled(losses, weight, gross - total)
 
 
-def _holders(
-    rng: np.random.Generator, column: str, returns: float, tilt: float, table: pd.DataFrame, rank: Floats
-) -> Flags:
+def _holders(rng: np.random.Generator, line: Line, table: pd.DataFrame, rank: Floats) -> Flags:
     weight, age = table["weight"].to_numpy(), table["age"].to_numpy()
-    score = np.exp(3.2 * tilt * (rank - 0.5))
-    if column in {"E02400", "E01700", "E01400"}:
+    score = np.exp(3.2 * line.tilt * (rank - 0.5))
+    if line.column in {"E02400", "E01700", "E01400"}:
         score = score * np.where(age >= 62, 1.0, 0.05)
-    if column in {"E32800"}:
+    if line.column == "E32800":
         score = score * (table["N24"].to_numpy() > 0)
-    chance = np.clip(score * (returns / max(float(score @ weight), 1.0)), 0.0, 1.0)
-    short = returns - float(chance @ weight)
+    chance = np.clip(score * (line.returns / max(float(score @ weight), 1.0)), 0.0, 1.0)
+    short = line.returns - float(chance @ weight)
     if short > 0:
         room = weight * (1 - chance) * (score > 0)
         chance = chance + (1 - chance) * (score > 0) * min(short / max(float(room.sum()), 1.0), 1.0)
     return rng.random(len(rank)) < chance
 
 
-def _table(name: str) -> pd.DataFrame:
+def _rows(name: str) -> list[dict[str, str]]:
     with (resources.files("tessera.sources.synthetic") / "data" / f"{name}.csv").open(encoding="utf-8") as handle:
-        return pd.read_csv(handle)
+        return list(csv.DictReader(handle))

@@ -20,8 +20,8 @@ _DEGREE_SHARES = (0.004, 0.015, 0.012, 0.015, 0.02, 0.015, 0.28, 0.145, 0.045, 0
 
 
 def draw_traits(rng: np.random.Generator, people: pd.DataFrame) -> dict[str, Integers | Floats]:
-    """Columns to add to `people`: race, hispanic, citizenship, birthplace, arrival, education, enrolled, school, full_time,
-    veteran, ability (standard normal), one 0/1 column per difficulty, disabled."""
+    """Columns to add to `people`: race, hispanic, citizenship, birthplace, arrival, education, enrolled, school,
+    full_time, veteran, ability (standard normal), one 0/1 column per difficulty, disabled."""
     traits: dict[str, Integers | Floats] = {}
     traits.update(_origin(rng, people))
     traits["ability"] = _household_normal(rng, people, share=0.35)
@@ -105,5 +105,5 @@ def _disability(rng: np.random.Generator, people: pd.DataFrame) -> dict[str, Int
     for name, share in zip(DIFFICULTIES, _DIFFICULTY_SHARES, strict=True):
         chance = np.clip(share * level * np.exp(0.9 * frailty - 0.4), 0, 0.9)
         columns[name] = (rng.random(len(people)) < chance).astype(np.int64)
-    columns["disabled"] = (sum(columns[name] for name in DIFFICULTIES) > 0).astype(np.int64)
+    columns["disabled"] = np.max([columns[name] for name in DIFFICULTIES], axis=0)
     return columns

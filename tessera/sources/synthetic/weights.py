@@ -1,7 +1,8 @@
 """States and weights of synthetic households: a design that over-samples small states, raked to published controls.
 
-Raking: household weights are multiplied in turn by the geometric mean, over a household's members, of control / estimate of the
-36 sex-age groups (persons), by control / estimate of household sizes, and by that of states (households), which is the last step.
+Raking: household weights are multiplied in turn by the geometric mean, over a household's members, of control /
+estimate of the 36 sex-age groups (persons), by control / estimate of household sizes, and by that of states
+(households), which is the last step.
 Shapes: household arrays (n_households,), person arrays (n_persons,).
 """
 
@@ -20,7 +21,7 @@ _SIZE_SHARES = np.array((0.272, 0.345, 0.156, 0.131, 0.059, 0.023, 0.014))
 
 
 def allocate_states(rng: np.random.Generator, households: int) -> Integers:
-    """FIPS code of each household's state: every state at least once where there are enough, small states over-sampled."""
+    """FIPS code of each household's state: every state at least once if there are enough, small ones over-sampled."""
     states = tables.states()
     share = states["population"].to_numpy(dtype=np.float64) ** _OVERSAMPLING
     exact = share / share.sum() * max(households - len(states), 0)
@@ -39,8 +40,8 @@ def rake(people: pd.DataFrame, state: Integers) -> tuple[Floats, Floats]:
         state: FIPS code of each household.
 
     Returns:
-        Household weights, summing to `tables.HOUSEHOLDS`; person weights, household weight times the factor that meets the
-        person's sex-age control.
+        Household weights, summing to `tables.HOUSEHOLDS`; person weights, household weight times the factor that meets
+        the person's sex-age control.
     """
     household = people["household"].to_numpy()
     size = np.bincount(household, minlength=len(state))

@@ -5,6 +5,7 @@ Holds no source. Every failure is a `SourceError` that names the file, the row o
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -20,7 +21,7 @@ from tessera.geography.areas import State, states
 
 # Cells that a publisher writes instead of a number that it withholds or does not have.
 SUPPRESSED = frozenset({"", "-888888888", "-666666666", "-999999999", "-222222222", "-555555555", "**", "*", "d", "(D)",
-                        "--", "---", "X", "N/A", "NA", "nan", "None", "(X)"})  # fmt: skip
+                        "--", "---", "X", "N/A", "NA", "nan", "None", "(X)", "+", "NR"})  # fmt: skip
 
 
 def require_file(path: Path) -> Path:
@@ -32,11 +33,19 @@ def require_file(path: Path) -> Path:
 
 def read_csv(path: Path, *, skiprows: int = 0) -> pd.DataFrame:
     """A CSV file with every cell as text (blank cells as ""), whatever its dtype."""
-    require_file(path)
+    return _parse_csv(require_file(path), path, skiprows)
+
+
+def read_zip_csv(path: Path, member: str) -> pd.DataFrame:
+    """A CSV member of a zip file with every cell as text (blank cells as "")."""
+    return _parse_csv(io.BytesIO(read_zip_member(path, member)), path / member, 0)
+
+
+def _parse_csv(source: Path | io.BytesIO, label: Path, skiprows: int) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, skiprows=skiprows, encoding="utf-8-sig")
+        return pd.read_csv(source, dtype=str, keep_default_na=False, skiprows=skiprows, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: not a readable CSV file ({error}); fetch it again.") from error
+        raise SourceError(f"{label}: not a readable CSV file ({error}); fetch it again.") from error
 
 
 def read_census_json(path: Path) -> pd.DataFrame:

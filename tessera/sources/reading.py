@@ -1,0 +1,44 @@
+"""Reading a prepared source by name: one door to the readers, for whoever goes through all sources alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from tessera.errors import SourceError
+from tessera.sources.cps_asec import RawAsec
+from tessera.sources.table import RawTable
+
+
+def read_source(name: str, path: Path) -> RawAsec | RawTable:
+    """Raw tables of a source.
+
+    Args:
+        name: of the source, as in `registry.sources()`.
+        path: what `registry.prepare_source` gave for it.
+
+    Raises:
+        SourceError: an unknown source, or a file that its reader refuses.
+    """
+    from tessera.sources import acs_pums, cps_asec, cps_org, irs_puf, scf, sipp
+
+    readers = {
+        "cps_asec": cps_asec.read,
+        "irs_puf": irs_puf.read,
+        "acs_pums": acs_pums.read,
+        "sipp": sipp.read,
+        "scf": scf.read,
+        "cps_org": cps_org.read,
+    }
+    if name not in readers:
+        raise SourceError(f"No source is called {name!r}; wanted one of {', '.join(readers)}.")
+    raw: RawAsec | RawTable = readers[name](path)
+    return raw
+
+
+def tables_of(raw: RawAsec | RawTable) -> dict[str, pd.DataFrame]:
+    """The tables of a raw source by record name."""
+    if isinstance(raw, RawAsec):
+        return {"household": raw.household, "family": raw.family, "person": raw.person}
+    return {raw.name: raw.table, **raw.companions}
