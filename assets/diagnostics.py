@@ -39,6 +39,7 @@ def area_metrics(
         national_weights["weights"],
         settings.area_folder,
         rules_engine.get(),
+        synthetic=settings.source_mode == "synthetic",
         workers=settings.workers,
     )
     failed = [result for result in measured.sanity if not result.passed]
@@ -117,6 +118,7 @@ def diagnostics_report(
     """The report of the run, one HTML page; gives the run the identity that its release will carry."""
     from tessera.diagnostics.collect import RunFacts, collect_report
     from tessera.diagnostics.report import write_report
+    from tessera.release.identity import identity_of_content
     from tessera.release.provenance import source_entries
 
     facts = RunFacts(
@@ -126,6 +128,7 @@ def diagnostics_report(
         minimum_within_10=settings.minimum_within_10,
         sources=source_entries(settings.paths),
         area_folder=settings.area_folder,
+        identity=identity_of_content(settings.paths, [*area_metrics.areas["sha256"], settings.scale.name]),
     )
     inputs = collect_report(
         facts,

@@ -37,6 +37,8 @@ def frame(n_households: int = 40, seed: int = 3) -> Frame:
             "is_disabled": rng.random(len(household)) < 0.15,
             "employment_income_before_lsr": np.where(working, rng.lognormal(10.0, 0.9, len(household)), 0.0),
             "social_security_retirement": np.where(age >= 66, rng.lognormal(9.3, 0.5, len(household)), 0.0),
+            "unemployment_compensation": np.where(working & (rng.random(len(household)) < 0.3), 4000.0, 0.0),
+            "weeks_unemployed": np.where(working, rng.integers(1, 30, len(household)), 0),
             "ssi_reported": np.where(rng.random(len(household)) < 0.05, 5000.0, 0.0),
             "has_medicaid_health_coverage_at_interview": rng.random(len(household)) < 0.2,
             "has_marketplace_health_coverage_at_interview": rng.random(len(household)) < 0.05,

@@ -4,7 +4,9 @@ The one road to the engine. The state values of the calibration matrix and the a
 what was calibrated and what is shipped cannot differ. Gathers and renumbers; draws take-up; computes nothing else.
 
 For clones r = 0..n-1 (any subset, any order) every unit of their households is copied: unit j of household h of clone
-r gets the next id; links are rebuilt from a unit's index within its household.
+r gets the next id; links are rebuilt from a unit's index within its household. Persons are the exception: the engine
+hashes `person_id` (it places a spell of unemployment within the year), so that a person's id must not depend on which
+other clones are in the file. It is  clone number * persons of the base frame + row of the person  everywhere.
 """
 
 from __future__ import annotations
@@ -84,6 +86,7 @@ class Assembler:
         copies = {entity: _copy_units(self._units[entity], households) for entity in ENTITIES}
         counts = {entity: len(copies[entity].unit) for entity in ENTITIES}
         arrays: dict[str, npt.NDArray[np.generic]] = dict(entity_ids(counts))
+        arrays["person_id"] = self._person_ids(copies["person"], rows)
         entity_of = {f"{entity}_id": entity for entity in ENTITIES}
         self._add_links(arrays, entity_of, copies)
         for entity in ENTITIES:
@@ -97,6 +100,16 @@ class Assembler:
         entity_of.update(dict.fromkeys(place, "household"))
         synthetic = self.frame.synthetic or self.clones.synthetic
         return AreaDataset(arrays, entity_of, counts, self.frame.year, synthetic)
+
+    def _person_ids(self, copies: _Copies, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
+        clone = self.clones.clone[rows].astype(np.int64)[copies.position]
+        ids = clone * self.frame.count("person") + copies.unit
+        if ids.size and ids.max() > np.iinfo(np.int32).max:
+            raise AreaError(
+                f"assembly: {self.clones.n_clones} clones of {self.frame.count('person')} persons need ids above 2^31. "
+                "Lower the number of clones or of households."
+            )
+        return ids.astype(np.int32)
 
     def _add_links(
         self, arrays: dict[str, npt.NDArray[np.generic]], entity_of: dict[str, str], copies: Mapping[str, _Copies]

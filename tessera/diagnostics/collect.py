@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tessera import __version__
 from tessera.config import MODEL_YEAR, Scale, SourceMode
 from tessera.diagnostics import plots
 from tessera.diagnostics.areas import AreaMeasures
@@ -22,7 +21,7 @@ from tessera.diagnostics.targets import TargetSummary, sum_of_areas, summarise_t
 from tessera.diagnostics.weights import weights_health
 from tessera.geography.areas import areas
 from tessera.release.gate import GateInputs, GateResult, InvariantCheck, evaluate_gate
-from tessera.release.identity import git_state, new_identity
+from tessera.release.identity import RunIdentity
 from tessera.release.manifest import SourceEntry, package_versions
 
 
@@ -37,6 +36,7 @@ class RunFacts:
         minimum_within_10: share of supported targets that a release needs within 10 %.
         sources: source files.
         area_folder: folder of the area files.
+        identity: of the run.
     """
 
     scale: Scale
@@ -45,6 +45,7 @@ class RunFacts:
     minimum_within_10: float
     sources: tuple[SourceEntry, ...]
     area_folder: Path
+    identity: RunIdentity
 
 
 def gate_of(measures: AreaMeasures, table: pd.DataFrame, area_folder: Path, minimum_within_10: float) -> GateResult:
@@ -87,7 +88,7 @@ def collect_report(
     summary = summarise_targets(table, unachievable)
     scale = facts.scale
     return ReportInputs(
-        identity=new_identity(__version__, git_state(Path(__file__).parent)),
+        identity=facts.identity,
         packages=package_versions(),
         scale=scale.name,
         settings={

@@ -30,7 +30,6 @@ REQUIRED_VARIABLES = (
     "state_fips",
     "county_fips",
     "congressional_district_geoid",
-    "spm_unit_spm_threshold",
 )
 TAKEUP_VARIABLES = (
     "takes_up_snap_if_eligible",
@@ -186,9 +185,16 @@ def _ids(contents: _Contents, area: Area, expected: Expectations) -> _Finding:
             bad.append(f"{entity}_id absent or empty")
         elif ids.dtype != np.int32:
             bad.append(f"{entity}_id is {ids.dtype}")
-        elif not np.array_equal(np.sort(ids), np.arange(ids.size)):
+        elif not _numbered(ids, entity):
             bad.append(f"{entity}_id has {np.unique(ids).size} distinct of {ids.size}, {ids.min()} to {ids.max()}")
-    return not bad, _some(bad) or "all six", "int32, each of 0..n-1 once, for six entities"
+    return not bad, _some(bad) or "all six", "int32, each of 0..n-1 once; persons distinct, 0 or more"
+
+
+def _numbered(ids: Array, entity: str) -> bool:
+    """Groups count from 0 without gaps; a person keeps one id in all files, so a file has some of them, each once."""
+    if entity == "person":
+        return np.unique(ids).size == ids.size and int(ids.min()) >= 0
+    return np.array_equal(np.sort(ids), np.arange(ids.size))
 
 
 def _links(contents: _Contents, area: Area, expected: Expectations) -> _Finding:

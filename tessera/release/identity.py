@@ -6,13 +6,19 @@ run cannot disagree about which run they are of. A run id reads `{version}_{firs
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tessera import __version__
+from tessera.config import Paths
 from tessera.errors import ReleaseError
+from tessera.store import write_text
 
 NO_COMMIT = "0" * 40
 
@@ -75,6 +81,28 @@ def new_identity(version: str, git: GitState, now: datetime | None = None) -> Ru
             f"Run identity: {run_id!r} cannot name a folder; wanted a version of letters, digits, '.', '+' and '-'."
         )
     return RunIdentity(run_id, version, git, moment.replace(microsecond=0).isoformat().replace("+00:00", "Z"))
+
+
+def identity_of_content(store: Paths, content: Iterable[str]) -> RunIdentity:
+    """The identity of the run that made some content: a known one if the same commit made the same before, else a new.
+
+    So a report, staging or promotion that is done again keeps its run id, and with it its bytes. Kept in
+    `runs/{run_id}/identity.json`.
+
+    Args:
+        store: where runs are kept.
+        content: sha256 of the area files and whatever else tells one content from another, in order.
+    """
+    git = git_state(Path(__file__).parent)
+    digest = hashlib.sha256("\n".join(content).encode("utf-8")).hexdigest()
+    for path in sorted((store.home / "runs").glob("*/identity.json"), reverse=True):
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known["content"] == digest and known["identity"]["git"] == asdict(git):
+            return RunIdentity(**{**known["identity"], "git": GitState(**known["identity"]["git"])})
+    identity = new_identity(__version__, git)
+    record = json.dumps({"content": digest, "identity": asdict(identity)}, indent=1, sort_keys=True)
+    write_text(store.run(identity.run_id) / "identity.json", record + "\n")
+    return identity
 
 
 def parse_run_id(run_id: str) -> tuple[str, str, datetime]:

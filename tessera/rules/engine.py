@@ -6,6 +6,7 @@ loaded once a process, on first use, never at import; worker processes are forke
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -136,9 +137,19 @@ class PolicyEngine:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence numpy's and pandas' warnings inside the engine, whose formulas divide by zero where masks apply later."""
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
+    root = logging.getLogger()
+    root.addFilter(_is_news)
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        root.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of the engine tells anything: that it skips our provenance columns does not."""
+    return "do not match any variable" not in record.getMessage()
 
 
 def household_links(arrays: Arrays, counts: Mapping[str, int]) -> dict[str, npt.NDArray[np.int64]]:

@@ -26,8 +26,9 @@ def test_every_copy_keeps_its_members_and_their_values(assembler: Assembler) -> 
     dataset = assembler.assemble(records, np.arange(4.0) + 1)
     base = assembler.frame
     for entity in ENTITIES:
-        assert (dataset.arrays[f"{entity}_id"] == np.arange(dataset.counts[entity])).all()
         assert dataset.arrays[f"{entity}_id"].dtype == np.int32
+    for entity in GROUP_ENTITIES:
+        assert (dataset.arrays[f"{entity}_id"] == np.arange(dataset.counts[entity])).all()
     for row, record in enumerate(records):
         household = assembler.clones.household[record]
         original = base.person[base.unit_of_person("household") == household]
@@ -38,6 +39,14 @@ def test_every_copy_keeps_its_members_and_their_values(assembler: Assembler) -> 
             theirs = original[f"{entity}_id"].to_numpy()
             same = links[:, None] == links[None, :]
             assert (same == (theirs[:, None] == theirs[None, :])).all()
+
+
+def test_a_person_has_the_same_id_in_every_dataset(assembler: Assembler) -> None:
+    everyone = assembler.assemble(np.arange(assembler.clones.n_records))
+    assert len(np.unique(everyone.arrays["person_id"])) == everyone.counts["person"]
+    for record in (3, 411):
+        alone = assembler.assemble(np.array([record])).arrays["person_id"]
+        assert (everyone.arrays["person_id"][everyone.arrays["person_household_id"] == record] == alone).all()
 
 
 def test_places_weights_and_provenance_travel(assembler: Assembler) -> None:

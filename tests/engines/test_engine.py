@@ -47,8 +47,10 @@ def test_state_values_equal_the_microsimulation_of_the_written_file(
     computed = compute_state_values(assembler, engine, STATES, VARIABLES, workers=2)
     for state in STATES:
         values = computed[state.usps]
-        weights = np.linspace(1.0, 3.0, len(values.records))
-        path = write_area(assembler.assemble(values.records, weights), tmp_path / f"{state.usps}.h5")
+        # Some clones stay out, as those that a fit drops: a value must not depend on who else is in the file.
+        weights = np.where(np.arange(len(values.records)) % 4 == 1, 0.0, np.linspace(1.0, 3.0, len(values.records)))
+        kept = weights > 0
+        path = write_area(assembler.assemble(values.records[kept], weights[kept]), tmp_path / f"{state.usps}.h5")
         simulation = Microsimulation(dataset=str(path))
         for variable in VARIABLES:
             entity = values.values.entity_of[variable]
