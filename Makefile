@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SCALE ?= demo
+SCALE ?= $(or $(TESSERA_SCALE),demo)
 export TESSERA_SCALE := $(SCALE)
 
 .PHONY: help setup run ui test lint format bench clean

@@ -74,17 +74,17 @@ def area_files_are_sane(area_metrics: Any) -> dg.AssetCheckResult:
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"pandas", "duckdb"})
 def target_diagnostics(
-    settings: Settings, calibration_matrix: Any, local_weights: Any, policy_targets: Any
+    settings: Settings, calibration_matrix: Any, local_weights: Any, national_weights: Any
 ) -> dg.MaterializeResult:
-    """Every target with its estimate and error, as CSV and DuckDB; targets without support with the reason."""
-    from tessera.calibration.log import target_table
+    """Every target and what its area's file gives for it, as CSV and DuckDB; those without support, and why."""
+    from tessera.diagnostics.areas import shipped_targets
     from tessera.diagnostics.plots import as_markdown_image, error_heat_map, share_within_bars
     from tessera.diagnostics.targets import summarise_targets, write_target_diagnostics
     from tessera.matrix.calibration_matrix import CalibrationMatrix
     from tessera.targets.report import to_markdown
 
     matrix = CalibrationMatrix.from_tree(calibration_matrix)
-    table = target_table(matrix, local_weights["weights"])
+    table = shipped_targets(matrix, local_weights["weights"], national_weights["weights"])
     unachievable = matrix.unachievable.rename(columns={"value": "target"})
     folder = settings.paths.assets / "diagnostics"
     write_target_diagnostics(table, folder, unachievable)

@@ -8,12 +8,16 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from tessera.config import SCALES
+from tessera.rules.takeup import published_rates
+from tessera.sources.registry import sources as source_catalogue
 from tessera.targets import report, snapshot
 
 PAGE = Path(__file__).resolve().parent / "data.md"
@@ -24,10 +28,39 @@ def tables() -> dict[str, str]:
     figures = snapshot.load_snapshot()
     sources = figures.groupby("source").agg(vintage=("vintage", "first"), year=("year", "first"), url=("url", "first"))
     return {
+        "source-files": report.to_markdown(_source_files()),
+        "source-notes": report.to_markdown(_source_notes()),
+        "scales": report.to_markdown(_scales()),
+        "takeup-rates": report.to_markdown(published_rates().astype(str).drop(columns="group_by")),
         "target-counts": report.to_markdown(report.counts(figures)),
         "target-sources": report.to_markdown(sources.reset_index().astype(str)),
         "target-factors": report.to_markdown(_factors(figures)),
     }
+
+
+def _source_files() -> pd.DataFrame:
+    """Every official file: where it goes below `raw/`, its address, and whether its sha256 is pinned."""
+    rows = [
+        {"asset": name, "file": file.path, "sha256": "pinned" if file.sha256 else "not pinned", "address": file.url}
+        for name, source in source_catalogue().items()
+        for file in source.files
+    ]
+    return pd.DataFrame(rows)
+
+
+def _source_notes() -> pd.DataFrame:
+    """Publisher, vintage and licence of every source."""
+    rows = [
+        {"asset": name, "year": str(source.year), "note": source.note} for name, source in source_catalogue().items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _scales() -> pd.DataFrame:
+    """The scales as columns, their settings as rows."""
+    settings = [name for name in asdict(SCALES["demo"]) if name != "name"]
+    columns = {name: [f"{getattr(scale, setting):,}" for setting in settings] for name, scale in SCALES.items()}
+    return pd.DataFrame({"setting": settings, **columns})
 
 
 def _factors(figures: pd.DataFrame) -> pd.DataFrame:

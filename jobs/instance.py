@@ -40,6 +40,8 @@ def open_home(home: Path) -> Iterator[dg.DagsterInstance]:
         config = home / "dagster.yaml"
         if not config.exists():
             write_text(config, yaml.safe_dump(CONFIG, sort_keys=False))
+            # Marks the web UI's welcome dialogue as seen, which would cover the graph on the first visit.
+            write_text(home / ".nux" / "nux.yaml", "seen: 1\n")
         with dg.DagsterInstance.from_config(str(home)) as instance:
             instance.get_runs_count()
             fcntl.flock(lock, fcntl.LOCK_UN)

@@ -1,7 +1,7 @@
 """Measures of all area files of a run: the table of areas, the checks of every file, the invariant on a sample of them.
 
 Joins what `weights`, `sanity` and `invariant` each know of one area. Which areas are verified with the engine is fixed,
-so that runs can be compared: five states, five districts and a city, among them places whose county matters.
+so that runs can be compared: three states, five districts and a city, among them places whose county matters.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tessera.diagnostics.weights import AreaMetric, area_metrics
 from tessera.geography.areas import area
 from tessera.geography.clones import Clones
 from tessera.matrix.calibration_matrix import CalibrationMatrix
+from tessera.parallel import fork_map
 from tessera.rules.engine import PolicyEngine
 
 VERIFIED = ("DC", "NM", "WY", "AK-01", "CA-34", "FL-13", "NM-02", "NY-12", "CHICAGO")
@@ -77,19 +78,33 @@ def measure_areas(
         workers: processes for the engine.
         verified: keys of the areas that the engine is run on.
     """
-    local = target_table(matrix, local_weights)
-    national = target_table(matrix, national_weights)
-    table = pd.concat([local[local["geo_id"] != "US"], national[national["geo_id"] == "US"]])
-    sanity = [result for file in files for result in _check(file, folder, synthetic)]
+    table = shipped_targets(matrix, local_weights, national_weights)
+    checked = fork_map(lambda file: _check(file, folder, synthetic), files, workers)
     compared = verify_areas(
         [area(key) for key in verified], matrix, clones, local_weights, folder, engine, workers=workers
     )
     return AreaMeasures(
         areas=area_metrics([_row(file) for file in files], table),
-        sanity=tuple(sanity),
+        sanity=tuple(result for results in checked for result in results),
         verified=pd.concat([one.metrics.assign(area=one.area) for one in compared], ignore_index=True),
         synthetic=synthetic or any(file.synthetic for file in files),
     )
+
+
+def shipped_targets(
+    matrix: CalibrationMatrix, local_weights: npt.NDArray[np.float64], national_weights: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """Every supported target on the weights that ship for its area: national ones for the nation, else local ones.
+
+    Args:
+        matrix: of n_targets targets.
+        local_weights, national_weights: shape (n_records,), households.
+
+    Returns:
+        As `tessera.calibration.log.target_table`, in the matrix's order.
+    """
+    local, national = (target_table(matrix, weights) for weights in (local_weights, national_weights))
+    return local.where(local["geo_level"] != "national", national)
 
 
 def _check(file: AreaFile, folder: Path, synthetic: bool) -> list[SanityResult]:

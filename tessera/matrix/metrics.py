@@ -20,9 +20,6 @@ import pandas as pd
 
 from tessera.errors import MatrixError
 from tessera.frame import ENTITIES
-from tessera.matrix.evaluation import evaluate
-
-__all__ = ["Constraint", "Metric", "Metrics", "compile_metrics", "evaluate", "required_variables"]
 
 OPERATIONS = ("==", "!=", ">", ">=", "<", "<=")
 ORDERINGS = (">", ">=", "<", "<=")

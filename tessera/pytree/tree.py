@@ -131,30 +131,6 @@ def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     return tree_unflatten(spec, [function(*group) for group in zip(leaves, *aligned, strict=True)])
 
 
-def tree_equal(first: Any, second: Any) -> bool:
-    """Whether two trees are the same to the last bit: structure, key order, types, dtypes, labels and values.
-
-    NaN equals a NaN of the same bits. Leaves of types that cannot be stored raise `UnsupportedLeafError`.
-    """
-    return tree_diff(first, second) is None
-
-
-def tree_diff(first: Any, second: Any) -> str | None:
-    """The first ten differences between two trees, one a line, by path; None where they are equal to the last bit."""
-    from tessera.pytree.fingerprint import leaf_fingerprint
-
-    leaves, spec = tree_flatten(first)
-    other_leaves, other_spec = tree_flatten(second)
-    if spec != other_spec:
-        return spec.diff(other_spec) or "the same leaves in containers of another type or order"
-    differences = []
-    for name, one, other in zip(spec.names, leaves, other_leaves, strict=True):
-        a, b = leaf_fingerprint(one, name), leaf_fingerprint(other, name)
-        if a.sha256 != b.sha256:
-            differences.append(f"{name}: {a.kind} {a.dtype} {a.shape} and {b.kind} {b.dtype} {b.shape} differ")
-    return "\n".join(differences[:10]) or None
-
-
 def find_subtree(spec: TreeSpec, subpath: str | Iterable[Any]) -> Any:
     """The part of a skeleton at a path.
 

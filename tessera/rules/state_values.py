@@ -74,7 +74,12 @@ def compute_state_values(
         names = ", ".join(state.usps for state in task)
         _LOGGER.info("state values: %d of %d simulations done (%s)", done, len(tasks), names)
 
-    finished = fork_map(partial(_run, assembler, rules, tuple(variables)), tasks, workers, report)
+    run = partial(_run, assembler, rules, tuple(variables))
+    # The lightest task runs before the fork: an engine's first simulation fills caches that take longer than it does,
+    # and workers forked afterwards (here and in later stages of this process) share them.
+    finished = [run(tasks[-1])]
+    report(1, tasks[-1])
+    finished += fork_map(run, tasks[:-1], workers, lambda done, task: report(done + 1, task))
     results = {usps: values for part in finished for usps, values in part.items()}
     return {state.usps: results[state.usps] for state in states}
 

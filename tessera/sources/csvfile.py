@@ -10,8 +10,8 @@ from __future__ import annotations
 import gzip
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -52,6 +52,8 @@ def members(path: Path) -> tuple[str, ...]:
             return tuple(PurePosixPath(name).name for name in archive.namelist() if not name.endswith("/"))
     except _DAMAGE as error:
         raise _damaged(CsvTable(path), error) from error
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror or error}).") from error
 
 
 @contextmanager
@@ -114,8 +116,9 @@ def read_chunks(table: CsvTable, columns: Sequence[Column], rows: int | None) ->
     absent = set(absent_columns(table, columns))
     present = [column for column in columns if column.name not in absent]
     line = 2
-    with open_table(table) as handle:
-        for raw in _parse(table, handle, present, rows):
+    # The parser is closed before the file below it, also where a value is refused or the caller stops half-way.
+    with open_table(table) as handle, closing(_parse(table, handle, present, rows)) as chunks:
+        for raw in chunks:
             typed = {column.name: _typed(table, raw[column.name], column, line) for column in present}
             typed |= {name: pd.Series(NOT_IN_UNIVERSE, index=raw.index) for name in absent}
             yield pd.DataFrame(typed, columns=[column.name for column in columns])
@@ -147,7 +150,9 @@ def unique_rows(table: CsvTable, frame: pd.DataFrame, keys: Sequence[str]) -> No
     raise SourceError(f"{table}: {value} occurs on lines {lines}; wanted once. {_FETCH_AGAIN}.")
 
 
-def _parse(table: CsvTable, handle: IO[bytes], columns: Sequence[Column], rows: int | None) -> Iterator[pd.DataFrame]:
+def _parse(
+    table: CsvTable, handle: IO[bytes], columns: Sequence[Column], rows: int | None
+) -> Generator[pd.DataFrame, None, None]:
     names = {column.name for column in columns}
     try:
         parsed = pd.read_csv(
@@ -160,10 +165,18 @@ def _parse(table: CsvTable, handle: IO[bytes], columns: Sequence[Column], rows: 
             low_memory=False,
             index_col=False,
         )
-        for chunk in [parsed] if isinstance(parsed, pd.DataFrame) else parsed:
-            yield chunk.rename(columns=lambda name: str(name).strip())
+        if isinstance(parsed, pd.DataFrame):
+            yield _stripped(parsed)
+            return
+        with parsed:
+            for chunk in parsed:
+                yield _stripped(chunk)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise SourceError(f"{table}: cannot be parsed ({error}). {_FETCH_AGAIN}.") from error
+
+
+def _stripped(chunk: pd.DataFrame) -> pd.DataFrame:
+    return chunk.rename(columns=lambda name: str(name).strip())
 
 
 def _typed(table: CsvTable, values: pd.Series, column: Column, line: int) -> pd.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +24,7 @@ def read_source(name: str, path: Path) -> RawAsec | RawTable:
     """
     from tessera.sources import acs_pums, cps_asec, cps_org, irs_puf, scf, sipp
 
-    readers = {
+    readers: dict[str, Callable[[Path], RawAsec | RawTable]] = {
         "cps_asec": cps_asec.read,
         "irs_puf": irs_puf.read,
         "acs_pums": acs_pums.read,
@@ -33,8 +34,7 @@ def read_source(name: str, path: Path) -> RawAsec | RawTable:
     }
     if name not in readers:
         raise SourceError(f"No source is called {name!r}; wanted one of {', '.join(readers)}.")
-    raw: RawAsec | RawTable = readers[name](path)
-    return raw
+    return readers[name](path)
 
 
 def tables_of(raw: RawAsec | RawTable) -> dict[str, pd.DataFrame]:

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from tessera.errors import MatrixError
-from tessera.matrix.metrics import compile_metrics, evaluate, required_variables
+from tessera.matrix.evaluation import evaluate
+from tessera.matrix.metrics import compile_metrics, required_variables
 from tessera.rules.values import EntityValues
 
 HOUSEHOLD_OF_PERSON = np.array([0, 0, 0, 1, 1, 2])

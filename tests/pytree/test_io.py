@@ -23,11 +23,11 @@ from hypothesis.extra import numpy as hnp
 from tessera.errors import StorageError, StructureError, TesseraError, UnsupportedLeafError
 from tessera.frame import Frame
 from tessera.pytree import envelope
+from tessera.pytree.compare import tree_diff, tree_equal
 from tessera.pytree.encoders import Encoded, register_leaf
 from tessera.pytree.fingerprint import tree_sha256
 from tessera.pytree.io import describe_tree, dump_tree, format_tree, load_tree
 from tessera.pytree.registry import register_dataclass, register_namedtuple
-from tessera.pytree.tree import tree_diff, tree_equal
 from tessera.rules.values import EntityValues
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
