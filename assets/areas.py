@@ -35,14 +35,6 @@ def _build(
     return {file.key: file for file in built}
 
 
-def _partitions(context: dg.AssetExecutionContext, files: dict[str, Any]) -> Any:
-    from tessera.pytree.partitions import PartitionedOutput
-
-    for key, file in files.items():
-        context.add_asset_metadata(_metadata(file), partition_key=key)
-    return PartitionedOutput(files)
-
-
 def _metadata(file: Any) -> dict[str, Any]:
     return {
         "path": file.relative_path,
@@ -64,61 +56,44 @@ def national_dataset(
     return dg.MaterializeResult(value=files["US"], metadata=_metadata(files["US"]))
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds=KINDS,
-    partitions_def=STATES,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=51),
+def _local_datasets(
+    name: str, partitions: dg.StaticPartitionsDefinition, partitions_a_run: int, description: str
+) -> dg.AssetsDefinition:
+    """The asset of one kind of area that is cut from the local fit, a partition an area."""
+
+    @dg.asset(
+        name=name,
+        description=description,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds=KINDS,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=partitions_a_run),
+    )
+    def dataset(
+        context: dg.AssetExecutionContext,
+        settings: Settings,
+        source_imputed_cps: Any,
+        clones: Any,
+        takeup_rates: Any,
+        local_weights: Any,
+    ) -> Any:
+        from tessera.pytree.partitions import PartitionedOutput
+
+        files = _build(settings, context.partition_keys, source_imputed_cps, clones, takeup_rates, local_weights)
+        for key, file in files.items():
+            context.add_asset_metadata(_metadata(file), partition_key=key)
+        return PartitionedOutput(files)
+
+    return dataset
+
+
+state_dataset = _local_datasets(
+    "state_dataset", STATES, 51, "states/CA.h5 and its 50 siblings, from the local fit: all districts of a state."
 )
-def state_dataset(
-    context: dg.AssetExecutionContext,
-    settings: Settings,
-    source_imputed_cps: Any,
-    clones: Any,
-    takeup_rates: Any,
-    local_weights: Any,
-) -> Any:
-    """states/CA.h5 and its 50 siblings, from the local fit."""
-    keys = context.partition_keys
-    return _partitions(context, _build(settings, keys, source_imputed_cps, clones, takeup_rates, local_weights))
-
-
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds=KINDS,
-    partitions_def=DISTRICTS,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=109),
+district_dataset = _local_datasets(
+    "district_dataset", DISTRICTS, 109, "districts/CA-12.h5 and its 434 siblings, from the local fit."
 )
-def district_dataset(
-    context: dg.AssetExecutionContext,
-    settings: Settings,
-    source_imputed_cps: Any,
-    clones: Any,
-    takeup_rates: Any,
-    local_weights: Any,
-) -> Any:
-    """districts/CA-12.h5 and its 434 siblings, from the local fit."""
-    keys = context.partition_keys
-    return _partitions(context, _build(settings, keys, source_imputed_cps, clones, takeup_rates, local_weights))
-
-
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds=KINDS,
-    partitions_def=CITIES,
-    backfill_policy=dg.BackfillPolicy.single_run(),
+city_dataset = _local_datasets(
+    "city_dataset", CITIES, 16, "cities/NYC.h5 and the other cities, clones of their counties, from the local fit."
 )
-def city_dataset(
-    context: dg.AssetExecutionContext,
-    settings: Settings,
-    source_imputed_cps: Any,
-    clones: Any,
-    takeup_rates: Any,
-    local_weights: Any,
-) -> Any:
-    """cities/NYC.h5 and the other cities, clones of their counties, from the local fit."""
-    keys = context.partition_keys
-    return _partitions(context, _build(settings, keys, source_imputed_cps, clones, takeup_rates, local_weights))

@@ -1,6 +1,6 @@
 """Calibration: the factored matrix, and the two fits with their logs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
@@ -77,54 +77,42 @@ def _fit(matrix: Any, clones: Any, options: Any, name: str) -> Iterator[dg.Outpu
     yield dg.Output(log, f"{name}_fit_log", metadata={"dagster/row_count": len(result.history)})
 
 
-def _fit_outputs(name: str, description: str) -> dict[str, dg.AssetOut]:
+def _fit_assets(name: str, epochs_of: Callable[[Any], int], description: str) -> dg.AssetsDefinition:
+    """Weights and log of one preset's fit."""
     shared = {"group_name": GROUP, "owners": OWNERS, "kinds": {"numba"}}
-    return {
+    outs = {
         f"{name}_weights": dg.AssetOut(description=description, **shared),
         f"{name}_fit_log": dg.AssetOut(description=f"Loss history and target errors of the {name} fit.", **shared),
     }
 
+    @dg.multi_asset(name=f"{name}_fit", outs=outs, pool="fit")
+    def fit_assets(
+        config: FitConfig,
+        settings: Settings,
+        accelerator: Accelerator,
+        calibration_matrix: Any,
+        clones: Any,
+    ) -> Iterator[dg.Output[Any]]:
+        from tessera.calibration.presets import fit_options
+        from tessera.matrix.calibration_matrix import CalibrationMatrix
 
-@dg.multi_asset(
-    name="local_fit",
-    outs=_fit_outputs("local", "Weights of every clone, dense enough for 435 districts; gates beside them."),
-    pool="fit",
+        epochs = config.epochs or epochs_of(settings.scale)
+        options = fit_options(name, epochs, config.lambda_l0, config.seed, accelerator.device)
+        yield from _fit(CalibrationMatrix.from_tree(calibration_matrix), clones, options, name)
+
+    return fit_assets
+
+
+local_fit = _fit_assets(
+    "local",
+    lambda scale: scale.local_epochs,
+    "Weights of every clone by the local preset, dense enough for 435 districts; gates beside them.",
 )
-def local_fit(
-    config: FitConfig,
-    settings: Settings,
-    accelerator: Accelerator,
-    calibration_matrix: Any,
-    clones: Any,
-) -> Iterator[dg.Output[Any]]:
-    """L0 fit with the local preset."""
-    from tessera.calibration.presets import fit_options
-    from tessera.matrix.calibration_matrix import CalibrationMatrix
-
-    epochs = config.epochs or settings.scale.local_epochs
-    options = fit_options("local", epochs, config.lambda_l0, config.seed, accelerator.device)
-    yield from _fit(CalibrationMatrix.from_tree(calibration_matrix), clones, options, "local")
-
-
-@dg.multi_asset(
-    name="national_fit",
-    outs=_fit_outputs("national", "Weights of a sparse selection of clones for fast national runs; gates beside them."),
-    pool="fit",
+national_fit = _fit_assets(
+    "national",
+    lambda scale: scale.national_epochs,
+    "Weights by the national preset, whose higher price of a record leaves fewer of them; gates beside them.",
 )
-def national_fit(
-    config: FitConfig,
-    settings: Settings,
-    accelerator: Accelerator,
-    calibration_matrix: Any,
-    clones: Any,
-) -> Iterator[dg.Output[Any]]:
-    """L0 fit with the national preset: a higher price of a record, so that fewer remain."""
-    from tessera.calibration.presets import fit_options
-    from tessera.matrix.calibration_matrix import CalibrationMatrix
-
-    epochs = config.epochs or settings.scale.national_epochs
-    options = fit_options("national", epochs, config.lambda_l0, config.seed, accelerator.device)
-    yield from _fit(CalibrationMatrix.from_tree(calibration_matrix), clones, options, "national")
 
 
 @dg.asset_check(asset="local_weights", additional_ins={"calibration_matrix": dg.AssetIn("calibration_matrix")})

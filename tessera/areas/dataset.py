@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tessera.errors import AreaError
 from tessera.frame import ENTITIES
+from tessera.hdf5 import new_hdf5
 from tessera.store import atomic_path
 
 FORMAT_VERSION = 1
@@ -61,13 +62,11 @@ def write_area(dataset: AreaDataset, path: Path, *, fingerprint: str = "") -> Pa
         AreaError: an empty dataset, or an array of another length than its entity.
         StorageError: the file cannot be written; the previous one is intact.
     """
-    import h5py
-
     if dataset.counts["household"] == 0:
         raise AreaError(f"{path.name}: no household has a positive weight, so there is nothing to write.")
     dataset.check_lengths(path.name)
     period = str(dataset.year)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", libver=("earliest", "v110")) as file:
+    with atomic_path(path) as temporary, new_hdf5(temporary, libver=("earliest", "v110")) as file:
         file.attrs["tessera_format"] = FORMAT_VERSION
         file.attrs["synthetic"] = dataset.synthetic
         file.attrs["fingerprint"] = fingerprint

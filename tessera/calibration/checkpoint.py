@@ -29,7 +29,7 @@ def save(path: Path, state: FitState, fingerprint: str, options: FitOptions) -> 
     """Write a checkpoint atomically; returns the path."""
     import h5py
 
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(path) as temporary, new_hdf5(temporary) as file:
         file.attrs.update(
             format=_FORMAT, version=_VERSION, fingerprint=fingerprint, options=json.dumps(options.as_dict()),
             epoch=state.epoch,

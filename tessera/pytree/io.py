@@ -85,9 +85,7 @@ def dump_tree(tree: Any, path: Path | str) -> TreeSummary:
     leaves, spec = tree_flatten(tree)
     summaries: list[LeafSummary] = []
     with atomic_path(path) as temporary:
-        with h5py.File(
-            temporary, "w", libver=_LIBVER, userblock_size=envelope.SIZE, track_order=False, locking=False
-        ) as file:
+        with new_hdf5(temporary, libver=_LIBVER, userblock_size=envelope.SIZE, track_order=False) as file:
             group = file.create_group("leaves")
             for number, (leaf, name) in enumerate(zip(leaves, spec.names, strict=True)):
                 encoded = leaf_fingerprint(leaf, name)
