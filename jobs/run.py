@@ -38,7 +38,7 @@ class StageFailed(TesseraError):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the graph; returns the exit code: 0 done, 1 a stage failed, 2 bad arguments."""
+    """Run the graph; returns the exit code: 0 done, 1 a stage failed, 2 bad arguments, 130 stopped."""
     options = _parse(arguments)
     os.environ["TESSERA_SCALE"] = options.scale
     os.environ["TESSERA_SOURCES"] = options.sources
@@ -55,10 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for number, stage in enumerate(wanted, 1):
             print(f"[{number}/{len(wanted)}] {stage.title} ...", flush=True)
             try:
-                times.append(_run_stage(definitions, instance, stage))
+                times.append(run_stage(definitions, instance, stage))
             except StageFailed as error:
-                print(f"\n{stage.name} failed:\n{error}\n\nAfter mending it, go on with: {_resume(wanted, number)}")
+                resume = _resume(wanted[number - 1 :], options)
+                print(f"\n{stage.name} failed:\n{error}\n\nAfter mending it, go on with: {resume}")
                 return 1
+            except KeyboardInterrupt:
+                resume = _resume(wanted[number - 1 :], options)
+                print(f"\nStopped in {stage.name}; nothing is half-written. Go on with: {resume}")
+                return 130
             print(f"[{number}/{len(wanted)}] {stage.title}: {times[-1].seconds:.1f} s", flush=True)
     _summarise(times, time.monotonic() - started, store.home)
     return 0
@@ -87,7 +92,12 @@ def _configure_output() -> None:
     logger.setLevel(logging.INFO)
 
 
-def _run_stage(definitions: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> StageTime:
+def run_stage(definitions: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> StageTime:
+    """Run a stage's job over all its partitions, as one run of the instance; checks that fail are printed.
+
+    Raises:
+        StageFailed: a step failed; the message has a line for each that did.
+    """
     job = definitions.resolve_job_def(stage.job_name)
     tags = {}
     if stage.partitions is not None:
@@ -120,9 +130,10 @@ def _errors(result: dg.ExecuteInProcessResult) -> list[str]:
     return lines
 
 
-def _resume(wanted: Sequence[Stage], number: int) -> str:
-    rest = " ".join(stage.name for stage in wanted[number - 1 :])
-    return f"{Path(sys.executable)} -m jobs.run --stages {rest}"
+def _resume(rest: Sequence[Stage], options: argparse.Namespace) -> str:
+    """The command that goes on with the rest of a run, at the same scale and from the same sources."""
+    names = " ".join(stage.name for stage in rest)
+    return f"{sys.executable} -m jobs.run --scale {options.scale} --sources {options.sources} --stages {names}"
 
 
 def _summarise(times: Sequence[StageTime], seconds: float, home: Path) -> None:

@@ -27,10 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=3000, help="0 takes a free one")
     parser.add_argument("--host", default="127.0.0.1")
     options = parser.parse_args(arguments)
-    port = options.port or _free_port(options.host)
+    try:
+        port = _free_port(options.host, options.port)
+    except OSError as error:
+        print(f"Port {options.port} of {options.host} cannot be used ({error.strerror}). Try --port 0.", file=sys.stderr)
+        return 1
     root = Path(__file__).resolve().parent.parent
     with open_home(paths().dagster):
         pass
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that no server is left behind
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     workspace = str(root / "workspace.yaml")
     programs = (
@@ -46,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         print(f"\nTessera's web UI: {address}  (Ctrl-C stops it)\n", flush=True)
         processes[0].wait()
+        print("The web server ended by itself; see its messages above.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         pass
     finally:
@@ -74,9 +81,11 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
             process.kill()
 
 
-def _free_port(host: str) -> int:
+def _free_port(host: str, wanted: int) -> int:
+    """The port wanted if nobody serves there, so that it is not another's web UI that answers; 0 takes any."""
     with socket.socket() as probe:
-        probe.bind((host, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, wanted))
         return int(probe.getsockname()[1])
 
 

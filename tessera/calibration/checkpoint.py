@@ -18,6 +18,7 @@ import numpy as np
 from tessera.calibration.options import FitOptions
 from tessera.calibration.state import HISTORY, FitState
 from tessera.errors import FitError, StorageError
+from tessera.hdf5 import new_hdf5
 from tessera.store import atomic_path
 
 _FORMAT, _VERSION = "tessera-fit-checkpoint", 1
@@ -27,8 +28,6 @@ _FREE = ("threads", "device")
 
 def save(path: Path, state: FitState, fingerprint: str, options: FitOptions) -> Path:
     """Write a checkpoint atomically; returns the path."""
-    import h5py
-
     with atomic_path(path) as temporary, new_hdf5(temporary) as file:
         file.attrs.update(
             format=_FORMAT, version=_VERSION, fingerprint=fingerprint, options=json.dumps(options.as_dict()),

@@ -1,8 +1,9 @@
 """The invariant: for an area's file, what the matrix says its weights add up to is what the engine computes on it.
 
 For every metric k (variable and constraints) and a file of clones r with weights w:  sum_r w_r V[row(r), k]  must equal
-the sum over households of the file of w times the metric evaluated on `Microsimulation`'s values. Holds the
-comparison; the tolerance is the release gate's.
+the sum over households of the file of w times the metric evaluated on `Microsimulation`'s values. Differences are
+relative to  sum_r w_r |V[row(r), k]|: weights are stored in single precision, and where gains and losses cancel, the
+rounding of what cancels is all that is left of the sum. Holds the comparison; the tolerance is the release gate's.
 """
 
 from __future__ import annotations
@@ -71,17 +72,22 @@ def verify_areas(
         records = inside[weights[inside] > 0]
         rows = matrix.value_table[matrix.value_row[records]]
         ours = np.asarray(rows.astype(np.float64).T @ weights[records])[order]
+        gross = np.asarray(abs(rows.astype(np.float64)).T @ weights[records])[order]
         values, stored_weights = engine.compute_file(folder / area.relative_path, metrics.variables)
         theirs = np.asarray(evaluate(metrics, values).T @ stored_weights)
-        return _compared(area, metrics, ours, theirs)
+        return _compared(area, metrics, ours, theirs, gross)
 
     return fork_map(compare, verified, workers)
 
 
 def _compared(
-    area: Area, metrics: Metrics, ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64]
+    area: Area,
+    metrics: Metrics,
+    ours: npt.NDArray[np.float64],
+    theirs: npt.NDArray[np.float64],
+    gross: npt.NDArray[np.float64],
 ) -> VerifiedArea:
-    scale = np.maximum(np.abs(ours), np.abs(theirs))
+    scale = np.maximum(gross, np.abs(theirs))
     difference = np.abs(ours - theirs) / np.where(scale > 0, scale, 1.0)
     table = pd.DataFrame(
         {"metric": list(metrics.ids), "matrix": ours, "engine": theirs, "relative_difference": difference}

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tessera.duckdb_file import new_duckdb
 from tessera.errors import TargetError
 from tessera.store import atomic_path
 
@@ -211,10 +212,7 @@ def write_target_diagnostics(
 
 
 def _write_duckdb(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
-    import duckdb
-
-    path.unlink(missing_ok=True)  # DuckDB creates the file itself and takes an empty one for a damaged one
-    with duckdb.connect(str(path)) as connection:
+    with new_duckdb(path) as connection:
         for name, content in tables.items():
             connection.register("incoming", content)
             connection.execute(f'CREATE TABLE "{name}" AS SELECT * FROM incoming')

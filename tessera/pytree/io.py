@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.errors import StorageError, StructureError, TesseraError
+from tessera.hdf5 import new_hdf5
 from tessera.pytree import envelope
 from tessera.pytree.arrays import StoredArray, from_stored
 from tessera.pytree.encoders import decode_leaf

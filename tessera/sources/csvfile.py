@@ -111,7 +111,7 @@ def read_table(table: CsvTable, columns: Sequence[Column]) -> pd.DataFrame:
     return pd.concat(read_chunks(table, columns, rows=None), ignore_index=True)
 
 
-def read_chunks(table: CsvTable, columns: Sequence[Column], rows: int | None) -> Iterator[pd.DataFrame]:
+def read_chunks(table: CsvTable, columns: Sequence[Column], rows: int | None) -> Generator[pd.DataFrame, None, None]:
     """The same as `read_table`, `rows` records at a time (all at once for None), in bounded memory."""
     absent = set(absent_columns(table, columns))
     present = [column for column in columns if column.name not in absent]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tessera.duckdb_file import new_duckdb
 from tessera.store import atomic_path
 from tessera.targets import strata as stratification
 from tessera.targets import validation
@@ -55,8 +56,6 @@ def build_database(path: Path, figures: pd.DataFrame, *, variables: VariableCata
     sources = _sources(figures)
     targets = _targets(figures, strata, sources)
     with atomic_path(path) as temporary:
-        # DuckDB makes its own file; an empty one in its place is none of its.
-        temporary.unlink()
         _write(
             temporary,
             {"sources": sources, "strata": strata, "stratum_constraints": _constraints(strata), "targets": targets},
@@ -117,10 +116,8 @@ def _constraints(strata: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(path: Path, tables: dict[str, pd.DataFrame]) -> None:
-    import duckdb
-
     schema = resources.files("tessera.targets").joinpath("schema.sql").read_text(encoding="utf-8")
-    with duckdb.connect(str(path)) as connection:
+    with new_duckdb(path) as connection:
         connection.execute(schema)
         for name, table in tables.items():
             columns = ", ".join(f'"{column}"' for column in table.columns)

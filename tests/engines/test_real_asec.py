@@ -124,11 +124,11 @@ def test_clones_lie_in_both_districts_of_maine_and_real_counties(road: Road) -> 
 
 def test_the_fit_meets_most_targets_of_the_state_and_its_districts(road: Road) -> None:
     within = road.fitted["abs_rel_error"] <= 0.1
-    shares = within.groupby(road.fitted["geo_id"]).mean()
-    print(f"{within.mean():.3f} of {len(within)} targets within 10 %; by place {shares.to_dict()}")
-    print(road.matrix.unachievable[["name", "reason"]].to_string())
     assert set(road.fitted["geo_id"]) == {"ME", "ME-01", "ME-02"}
-    assert within.mean() >= 0.5
+    assert len(within) + len(road.matrix.unachievable) == 82
+    assert len(road.matrix.unachievable) <= 4
+    # All of them, when this was written.
+    assert within.mean() >= 0.95, road.fitted.loc[~within, ["name", "value", "estimate"]].to_string()
 
 
 def test_the_file_holds_real_records_in_synthetic_places(road: Road) -> None:
@@ -142,13 +142,10 @@ def test_the_file_holds_real_records_in_synthetic_places(road: Road) -> None:
 
 
 def test_the_matrix_says_what_microsimulation_computes_on_the_file(road: Road) -> None:
-    (verified,) = verify_areas(
-        [areas.area("ME")], road.matrix, road.clones, road.weights, road.folder, road.engine
-    )
+    (verified,) = verify_areas([areas.area("ME")], road.matrix, road.clones, road.weights, road.folder, road.engine)
     table = verified.metrics.set_index("metric")
     assert len(table) == road.matrix.n_metrics
     for programme in PROGRAMMES:
         of_it = table[[programme in name for name in table.index]]
         assert of_it["engine"].gt(0).any(), programme
-    print(verified.max_relative_difference, table.loc[list(table.index[:3])])
     assert verified.max_relative_difference <= 1e-6

@@ -224,3 +224,13 @@ def test_synthetic_has_no_column_that_the_real_file_lacks(shared_data: Path) -> 
     with (shared_data / "cps_asec" / "pppub20.csv").open(encoding="utf-8-sig") as handle:
         official = set(handle.readline().strip().split(","))
     assert {column.name for column in columns_of("cps_asec", "person")} <= official
+
+
+def test_interest_outside_retirement_accounts_and_person_status(shared_data: Path, raw: cps_asec.RawAsec) -> None:
+    person = cps_asec.read(shared_data / "cps_asec" / "pppub20.csv", 2020).person
+    assert 0 < person["TRDINT_VAL"].sum() < person["INT_VAL"].sum()
+    assert (person["TRDINT_VAL"] <= person["INT_VAL"]).all()
+    assert ((person["P_STAT"] == 3) == (person["A_AGE"] < 15)).all()
+    assert (person["P_STAT"] == 2).sum() == 1
+    # The synthetic file has neither, as files of some years; the reader says so.
+    assert {"person.TRDINT_VAL", "person.P_STAT"} <= set(raw.absent)
