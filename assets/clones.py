@@ -28,8 +28,16 @@ def block_distribution(census_blocks: Any) -> dg.MaterializeResult:
 def clones(settings: Settings, source_imputed_cps: Any, block_distribution: Any) -> dg.MaterializeResult:
     """One block for every clone of every household, no two clones of a household in one district; design weights."""
     from tessera.geography.placement import coverage, place_clones
+    from tessera.targets.snapshot import district_figures, state_figures
 
-    placed = place_clones(source_imputed_cps, block_distribution, n_clones=settings.scale.clones, seed=settings.seed)
+    placed = place_clones(
+        source_imputed_cps,
+        block_distribution,
+        district_figures(),
+        state_figures(),
+        n_clones=settings.scale.clones,
+        seed=settings.seed,
+    )
     metadata = {
         "dagster/row_count": placed.n_records,
         "collisions": placed.collisions(),

@@ -116,10 +116,10 @@ def diagnostics_report(
     national_fit_log: Any,
 ) -> dg.MaterializeResult:
     """The report of the run, one HTML page; gives the run the identity that its release will carry."""
-    from tessera.diagnostics.collect import RunFacts, collect_report
-    from tessera.diagnostics.report import write_report
     from tessera.release.identity import identity_of_content
     from tessera.release.provenance import source_entries
+    from tessera.report.collect import RunFacts, collect_report
+    from tessera.report.document import write_report
 
     facts = RunFacts(
         scale=settings.scale,

@@ -22,10 +22,9 @@ def release_gate(
     target_diagnostics: Any,
 ) -> dg.MaterializeResult:
     """Every rule that a release must keep; fails the run with the rules that it breaks, and stages nothing."""
-    from tessera.diagnostics.collect import gate_of
     from tessera.errors import ReleaseError
     from tessera.pytree.fingerprint import tree_sha256
-    from tessera.release.gate import require
+    from tessera.release.gate import gate_of, require
     from tessera.targets.report import to_markdown
 
     gate = gate_of(area_metrics, target_diagnostics["table"], settings.area_folder, settings.minimum_within_10)

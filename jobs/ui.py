@@ -30,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         port = _free_port(options.host, options.port)
     except OSError as error:
-        print(f"Port {options.port} of {options.host} cannot be used ({error.strerror}). Try --port 0.", file=sys.stderr)
+        print(
+            f"Port {options.port} of {options.host} cannot be used ({error.strerror}). Try --port 0.", file=sys.stderr
+        )
         return 1
     root = Path(__file__).resolve().parent.parent
     with open_home(paths().dagster):

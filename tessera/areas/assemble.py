@@ -13,22 +13,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tessera.areas.dataset import AreaDataset, entity_ids
+from tessera.areas.inputs import input_variables
 from tessera.errors import AreaError
 from tessera.frame import ENTITIES, GROUP_ENTITIES, Frame
 from tessera.geography.clones import Clones
-from tessera.rules.inputs import input_variables
-from tessera.rules.takeup import Takeup
 
 PROVENANCE = ("source", "source_household_id")
 # Rating areas of Los Angeles County go by three-digit ZIP code; without one the engine gives no premium tax credit.
 _LOS_ANGELES = "06037"
 _LOS_ANGELES_ZIP = b"90001"
+
+
+class TakeupDraws(Protocol):
+    """What assembly needs of take-up (`tessera.rules.takeup.Takeup`): variables, their entities, and draws."""
+
+    @property
+    def entity_of(self) -> Mapping[str, str]:
+        """Take-up variable -> entity."""
+        ...
+
+    def draw(
+        self,
+        variable: str,
+        unit: npt.NDArray[np.int64],
+        household_id: npt.NDArray[np.int64],
+        index_in_household: npt.NDArray[np.int64],
+        clone: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each unit of some clones takes up."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +78,7 @@ class Assembler:
         takeup: probabilities of the base frame's units.
     """
 
-    def __init__(self, frame: Frame, clones: Clones, takeup: Takeup) -> None:
+    def __init__(self, frame: Frame, clones: Clones, takeup: TakeupDraws) -> None:
         if clones.n_households != frame.count("household"):
             raise AreaError(
                 f"assembly: the clones were made for {clones.n_households} households, the frame has "

@@ -1,6 +1,6 @@
-"""Placing a base frame's clones from official figures, and how much of the country the clones cover.
+"""Placing a base frame's clones from figures of districts and states, and how much of the country the clones cover.
 
-Joins the frame, the blocks and the figures of districts; the sampling itself is in `clones.py`.
+Joins the frame, the blocks and the figures, which are passed in; the sampling itself is in `clones.py`.
 
 The income that routes the top decile is a district's share of its state's adjusted gross income by population: the IRS
 publishes incomes of districts for the 117th Congress only, so that within a state the routing is by population.
@@ -9,28 +9,31 @@ publishes incomes of districts for the 117th Congress only, so that within a sta
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from tessera.frame import Frame
 from tessera.geography import areas
 from tessera.geography.blocks import Blocks
 from tessera.geography.clones import Clones, assign
 from tessera.microdata.stratify import household_agi
-from tessera.targets.snapshot import district_figures, state_figures
 
 
-def place_clones(frame: Frame, blocks: Blocks, *, n_clones: int, seed: int) -> Clones:
-    """Clones of a base frame, with district households and state incomes from the packaged official figures.
+def place_clones(
+    frame: Frame, blocks: Blocks, districts: pd.DataFrame, states: pd.DataFrame, *, n_clones: int, seed: int
+) -> Clones:
+    """Clones of a base frame, with design weights that carry the households of each district.
 
     Args:
         frame: the base frame.
         blocks: the block table.
+        districts: a row a stratum district in catalogue order: `key` (CA-12), `population`, `households`.
+        states: a row a state: `state` (postal code), `population`, `agi` (dollars).
         n_clones: clones of each household.
         seed: of the placement.
     """
-    districts = district_figures()
-    states = state_figures().set_index("state")
     usps = districts["key"].str[:2]
-    share = districts["population"] / usps.map(states["population"])
+    by_state = states.set_index("state")
+    share = districts["population"] / usps.map(by_state["population"])
     return assign(
         frame.household["household_id"].to_numpy(dtype=np.int64),
         frame.weights,
@@ -39,7 +42,7 @@ def place_clones(frame: Frame, blocks: Blocks, *, n_clones: int, seed: int) -> C
         seed=seed,
         district_households=districts["households"].to_numpy(dtype=np.float64),
         household_agi=household_agi(frame),
-        district_agi=(share * usps.map(states["agi"])).to_numpy(dtype=np.float64),
+        district_agi=(share * usps.map(by_state["agi"])).to_numpy(dtype=np.float64),
         synthetic=frame.synthetic,
     )
 

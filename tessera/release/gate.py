@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from tessera.diagnostics.areas import AreaMeasures
 from tessera.diagnostics.sanity import SanityResult, check_names
 from tessera.diagnostics.targets import finite_rows, within
 from tessera.errors import ReleaseError
@@ -96,6 +97,23 @@ def evaluate_gate(inputs: GateInputs) -> GateResult:
         _invariant(inputs),
     )
     return GateResult(all(rule.passed for rule in rules), rules)
+
+
+def gate_of(measures: AreaMeasures, table: pd.DataFrame, area_folder: Path, minimum_within_10: float) -> GateResult:
+    """The release gate's outcome for a run's measures and target table."""
+    files = {
+        one.relative_path: area_folder / one.relative_path for one in areas() if one.key in set(measures.areas["key"])
+    }
+    return evaluate_gate(
+        GateInputs(
+            files=files,
+            sanity=measures.sanity,
+            area_metrics=measures.areas,
+            target_table=table,
+            min_share_within_10=minimum_within_10,
+            invariant=InvariantCheck(len(measures.verified), measures.max_relative_difference),
+        )
+    )
 
 
 def require(gate: GateResult) -> None:

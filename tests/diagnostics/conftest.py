@@ -12,7 +12,6 @@ import pandas as pd
 import pytest
 
 from tessera.diagnostics import plots
-from tessera.diagnostics.report import ReportFigure, ReportInputs
 from tessera.diagnostics.sanity import REQUIRED_VARIABLES, TAKEUP_VARIABLES, SanityResult, check_names
 from tessera.diagnostics.targets import NO_SUPPORT, sum_of_areas, summarise_targets, unachievable_targets
 from tessera.diagnostics.weights import AreaMetric, area_metrics, weights_health
@@ -22,6 +21,7 @@ from tessera.random import generator
 from tessera.release.gate import GateInputs, InvariantCheck, evaluate_gate
 from tessera.release.identity import GitState, new_identity
 from tessera.release.manifest import SourceEntry
+from tessera.report.document import ReportFigure, ReportInputs
 
 VARIABLES = {
     "person_count": ("census_acs_s0101", 760_000.0),

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 
 from tessera.diagnostics import plots
-from tessera.diagnostics.report import ReportInputs, build_report, write_report
-from tessera.diagnostics.report_tables import Column, amount, shown, table
 from tessera.diagnostics.tiles import HEADER, district_cells, state_positions
 from tessera.errors import TesseraError
 from tessera.geography.areas import states, stratum_districts
+from tessera.report.document import ReportInputs, build_report, write_report
+from tessera.report.tables import Column, amount, shown, table
 
 _VOID = {"meta", "img", "br", "input", "link", "hr"}
 

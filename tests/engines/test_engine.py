@@ -7,10 +7,10 @@ import pytest
 
 from tessera.areas.assemble import Assembler
 from tessera.areas.dataset import write_area
+from tessera.areas.inputs import input_variables, table_from_engine
 from tessera.errors import RulesError
 from tessera.geography import areas
 from tessera.rules.engine import PolicyEngine
-from tessera.rules.inputs import input_variables, table_from_engine
 from tessera.rules.state_values import compute_state_values
 from tessera.rules.takeup import published_rates, takeup_probabilities
 from tests import builders

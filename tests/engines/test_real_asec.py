@@ -38,7 +38,7 @@ from tessera.rules.takeup import published_rates, takeup_probabilities
 from tessera.sources import cps_asec
 from tessera.targets.database import build_database
 from tessera.targets.selection import read_targets
-from tessera.targets.snapshot import load_snapshot
+from tessera.targets.snapshot import district_figures, load_snapshot, state_figures
 from tests import builders
 
 # The engine's own formulas warn (division by zero under a mask); what it computes is what is tested.
@@ -74,7 +74,9 @@ def road(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Road:
     folder = tmp_path_factory.mktemp("maine")
     raw = cps_asec.read(path, 2020, state_fips=MAINE.fips)
     frame = stratify(build_cps(raw, seed=1), HOUSEHOLDS, seed=1)
-    clones = _in_state(place_clones(frame, builders.real_place_blocks(40), n_clones=CLONES, seed=1), MAINE)
+    clones = _in_state(place_clones(
+            frame, builders.real_place_blocks(40), district_figures(), state_figures(), n_clones=CLONES, seed=1
+        ), MAINE)
     assembler = Assembler(frame, clones, takeup_probabilities(frame, published_rates(), seed=1))
     targets = _targets_of_maine(folder / "targets.duckdb")
     engine = PolicyEngine()

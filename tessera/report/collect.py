@@ -1,6 +1,6 @@
-"""Collecting what a run left behind into the inputs of its report and of its release gate.
+"""Collecting what a run left behind into the inputs of its report.
 
-Holds the joining; the report's looks are in `report`, the rules in `tessera.release.gate`.
+Holds the joining; what the report looks like is in `document`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import pandas as pd
 from tessera.config import MODEL_YEAR, Scale, SourceMode
 from tessera.diagnostics import plots
 from tessera.diagnostics.areas import AreaMeasures
-from tessera.diagnostics.report import ReportFigure, ReportInputs
 from tessera.diagnostics.targets import TargetSummary, sum_of_areas, summarise_targets
 from tessera.diagnostics.weights import weights_health
-from tessera.geography.areas import areas
-from tessera.release.gate import GateInputs, GateResult, InvariantCheck, evaluate_gate
+from tessera.release.gate import gate_of
 from tessera.release.identity import RunIdentity
 from tessera.release.manifest import SourceEntry, package_versions
+from tessera.report.document import ReportFigure, ReportInputs
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,6 @@ class RunFacts:
     sources: tuple[SourceEntry, ...]
     area_folder: Path
     identity: RunIdentity
-
-
-def gate_of(measures: AreaMeasures, table: pd.DataFrame, area_folder: Path, minimum_within_10: float) -> GateResult:
-    """The release gate's outcome for a run's measures and target table."""
-    files = {
-        one.relative_path: area_folder / one.relative_path for one in areas() if one.key in set(measures.areas["key"])
-    }
-    return evaluate_gate(
-        GateInputs(
-            files=files,
-            sanity=measures.sanity,
-            area_metrics=measures.areas,
-            target_table=table,
-            min_share_within_10=minimum_within_10,
-            invariant=InvariantCheck(len(measures.verified), measures.max_relative_difference),
-        )
-    )
 
 
 def collect_report(

@@ -14,14 +14,14 @@ from pathlib import Path
 import pandas as pd
 
 from tessera.diagnostics.plots import as_data_uri
-from tessera.diagnostics.report_page import CSS, JS
-from tessera.diagnostics.report_tables import Column, facts, heat_table, pill, shown, table, tile
 from tessera.diagnostics.sanity import SanityResult, failures
 from tessera.diagnostics.targets import LEVELS, TargetSummary
 from tessera.diagnostics.weights import WeightsHealth
 from tessera.release.gate import GateResult
 from tessera.release.identity import RunIdentity
 from tessera.release.manifest import SourceEntry
+from tessera.report.style import CSS, JS
+from tessera.report.tables import Column, facts, heat_table, pill, shown, table, tile
 from tessera.store import write_text
 
 

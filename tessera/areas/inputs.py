@@ -1,6 +1,6 @@
 """The engine's input variables and their entities, as a table, so that no stage has to load the engine to know them.
 
-Made from policyengine-us by `python -m tessera.rules.inputs`; a test compares it with the installed engine.
+Made from policyengine-us by `python -m tessera.areas.inputs`; a test compares it with the installed engine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FILE = "inputs.csv"
 @cache
 def input_variables() -> dict[str, str]:
     """Input variable -> entity, for every variable of policyengine-us without a formula and of yearly definition."""
-    text = resources.files("tessera.rules").joinpath(_FILE).read_text(encoding="utf-8")
+    text = resources.files("tessera.areas").joinpath(_FILE).read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return {row["variable"]: row["entity"] for row in rows}
 
@@ -32,7 +32,7 @@ def table_from_engine() -> str:
 
     out = io.StringIO()
     out.write(
-        f"# Input variables of policyengine-us {version('policyengine-us')}; made by python -m tessera.rules.inputs\n"
+        f"# Input variables of policyengine-us {version('policyengine-us')}; made by python -m tessera.areas.inputs\n"
     )
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["variable", "entity"])
