@@ -18,7 +18,7 @@ from urllib.request import urlopen
 from jobs.instance import open_home
 from tessera.config import paths
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

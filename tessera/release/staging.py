@@ -109,7 +109,7 @@ def verified_manifest(folder: Path) -> dict[str, Any]:
         )
     text = (folder / MANIFEST).read_text(encoding="utf-8")
     tro = folder / TRO_PATH
-    if not tro.is_file() or tro.read_text(encoding="utf-8") != tro_json(text):
+    if not tro.is_file() or tro.read_bytes() != tro_json(text).encode("utf-8"):
         raise ReleaseError(f"{tro}: absent or altered, it does not follow from the manifest. Stage the release again.")
     listed = {entry["path"] for entry in content["files"]} | {MANIFEST, MARKER, TRO_PATH}
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
@@ -175,7 +175,7 @@ def _is_staged(folder: Path, text: str) -> bool:
         verify_staged(folder)
     except ReleaseError:
         return False
-    return (folder / MANIFEST).read_text(encoding="utf-8") == text
+    return (folder / MANIFEST).read_bytes() == text.encode("utf-8")
 
 
 def _clear(folder: Path) -> None:

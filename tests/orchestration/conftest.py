@@ -44,7 +44,7 @@ class Store:
         return PytreeIOManager(base_dir=str(self.settings.paths.assets))
 
     def definitions(self, **changes: Any) -> dg.Definitions:
-        settings = self.settings.model_copy(update=changes)
+        settings = Settings(**{**self.settings.model_dump(), **changes})
         overrides = {"settings": settings, "rules_engine": StubRulesEngine(), "io_manager": self.io_manager}
         return build_defs(resource_overrides=overrides)
 
