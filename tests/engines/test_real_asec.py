@@ -74,9 +74,12 @@ def road(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Road:
     folder = tmp_path_factory.mktemp("maine")
     raw = cps_asec.read(path, 2020, state_fips=MAINE.fips)
     frame = stratify(build_cps(raw, seed=1), HOUSEHOLDS, seed=1)
-    clones = _in_state(place_clones(
+    clones = _in_state(
+        place_clones(
             frame, builders.real_place_blocks(40), district_figures(), state_figures(), n_clones=CLONES, seed=1
-        ), MAINE)
+        ),
+        MAINE,
+    )
     assembler = Assembler(frame, clones, takeup_probabilities(frame, published_rates(), seed=1))
     targets = _targets_of_maine(folder / "targets.duckdb")
     engine = PolicyEngine()
