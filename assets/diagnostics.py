@@ -128,7 +128,7 @@ def diagnostics_report(
         minimum_within_10=settings.minimum_within_10,
         sources=source_entries(settings.paths),
         area_folder=settings.area_folder,
-        identity=identity_of_content(settings.paths, [*area_metrics.areas["sha256"], settings.scale.name]),
+        identity=identity_of_content(settings.paths, area_metrics.content),
     )
     inputs = collect_report(
         facts,

@@ -25,8 +25,15 @@ def release_gate(
     from tessera.errors import ReleaseError
     from tessera.pytree.fingerprint import tree_sha256
     from tessera.release.gate import gate_of, require
+    from tessera.release.identity import known_identity
     from tessera.targets.report import to_markdown
 
+    if known_identity(settings.paths, area_metrics.content) != diagnostics_report["identity"]:
+        raise dg.Failure(
+            "release_gate: diagnostics_report describes other area files than area_metrics, or another commit. "
+            "Materialise diagnostics_report again.",
+            allow_retries=False,
+        )
     gate = gate_of(area_metrics, target_diagnostics["table"], settings.area_folder, settings.minimum_within_10)
     rules = dg.MetadataValue.md(to_markdown(gate.as_table()))
     try:

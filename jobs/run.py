@@ -90,6 +90,8 @@ def _configure_output() -> None:
     logger = logging.getLogger("tessera")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    # The engine gives the root logger a handler of its own as it loads, which would print every line a second time.
+    logger.propagate = False
 
 
 def run_stage(definitions: dg.Definitions, instance: dg.DagsterInstance, stage: Stage) -> StageTime:

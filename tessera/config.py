@@ -42,7 +42,7 @@ class Scale:
 
 
 SCALES = {
-    "tiny": Scale("tiny", 300, 400, 60, 40, 4, 200, 200),
+    "tiny": Scale("tiny", 300, 400, 60, 120, 4, 200, 200),
     "demo": Scale("demo", 1500, 2000, 500, 100, 40, 1000, 4000),
     "production": Scale("production", 60000, 150000, 12000, 430, 400, 1000, 4000),
 }

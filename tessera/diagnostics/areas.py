@@ -7,7 +7,7 @@ so that runs can be compared: three states, five districts and a city, among the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from tessera.parallel import fork_map
 from tessera.rules.engine import PolicyEngine
 
 VERIFIED = ("DC", "NM", "WY", "AK-01", "CA-34", "FL-13", "NM-02", "NY-12", "CHICAGO")
+_CHECK_COLUMNS = [field.name for field in fields(SanityResult)]
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,26 @@ class AreaMeasures:
 
     Attributes:
         areas: one row an area (`weights.AREA_METRIC_COLUMNS`).
-        sanity: results of every check of every file.
+        checks: one row a check of a file: area, check, passed, seen, wanted. A table, because stored as objects the
+            seven thousand results would be as many leaves of a tree and take ten seconds to read.
         verified: one row a verified area and metric: area, metric, matrix, engine, relative_difference.
         synthetic: true where any file is.
     """
 
     areas: pd.DataFrame
-    sanity: tuple[SanityResult, ...]
+    checks: pd.DataFrame
     verified: pd.DataFrame
     synthetic: bool
+
+    @property
+    def sanity(self) -> tuple[SanityResult, ...]:
+        """Results of every check of every file."""
+        return tuple(SanityResult(*row) for row in self.checks[_CHECK_COLUMNS].itertuples(index=False, name=None))
+
+    @property
+    def content(self) -> list[str]:
+        """sha256 of every area file, in catalogue order: what tells this run's files from another's."""
+        return [str(digest) for digest in self.areas["sha256"]]
 
     @property
     def max_relative_difference(self) -> float:
@@ -85,7 +97,7 @@ def measure_areas(
     )
     return AreaMeasures(
         areas=area_metrics([_row(file) for file in files], table),
-        sanity=tuple(result for results in checked for result in results),
+        checks=pd.DataFrame([astuple(result) for results in checked for result in results], columns=_CHECK_COLUMNS),
         verified=pd.concat([one.metrics.assign(area=one.area) for one in compared], ignore_index=True),
         synthetic=synthetic or any(file.synthetic for file in files),
     )

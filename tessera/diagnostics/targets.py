@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -206,9 +207,36 @@ def write_target_diagnostics(
             content.to_csv(temporary, index=False)
         written.append(path)
     database = folder / "target_diagnostics.duckdb"
-    with atomic_path(database) as temporary:
-        _write_duckdb(tables, temporary)
+    if not _holds(database, tables):
+        with atomic_path(database) as temporary:
+            _write_duckdb(tables, temporary)
     return (*written, database)
+
+
+def _holds(path: Path, tables: Mapping[str, pd.DataFrame]) -> bool:
+    """Whether a database is there with exactly these tables.
+
+    It is then left alone: DuckDB gives every file it creates an identifier of its own, so that a release whose
+    diagnostics are written again would differ from itself.
+    """
+    import duckdb
+
+    if not path.is_file():
+        return False
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            known = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+            return known == set(tables) and all(_same(connection, name, table) for name, table in tables.items())
+    except duckdb.Error:
+        return False
+
+
+def _same(connection: Any, name: str, table: pd.DataFrame) -> bool:
+    connection.register("incoming", table)
+    stored = connection.execute(f'SELECT * FROM "{name}"').df()
+    wanted = connection.execute("SELECT * FROM incoming").df()
+    connection.unregister("incoming")
+    return bool(stored.equals(wanted))
 
 
 def _write_duckdb(tables: Mapping[str, pd.DataFrame], path: Path) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,8 +83,8 @@ def new_identity(version: str, git: GitState, now: datetime | None = None) -> Ru
     return RunIdentity(run_id, version, git, moment.replace(microsecond=0).isoformat().replace("+00:00", "Z"))
 
 
-def identity_of_content(store: Paths, content: Iterable[str]) -> RunIdentity:
-    """The identity of the run that made some content: a known one if the same commit made the same before, else a new.
+def identity_of_content(store: Paths, content: Sequence[str]) -> RunIdentity:
+    """The identity of the run that made some content: the known one if there is one, else a new one.
 
     So a report, staging or promotion that is done again keeps its run id, and with it its bytes. Kept in
     `runs/{run_id}/identity.json`.
@@ -93,16 +93,27 @@ def identity_of_content(store: Paths, content: Iterable[str]) -> RunIdentity:
         store: where runs are kept.
         content: sha256 of the area files and whatever else tells one content from another, in order.
     """
-    git = git_state(Path(__file__).parent)
-    digest = hashlib.sha256("\n".join(content).encode("utf-8")).hexdigest()
-    for path in sorted((store.home / "runs").glob("*/identity.json"), reverse=True):
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["content"] == digest and known["identity"]["git"] == asdict(git):
-            return RunIdentity(**{**known["identity"], "git": GitState(**known["identity"]["git"])})
-    identity = new_identity(__version__, git)
-    record = json.dumps({"content": digest, "identity": asdict(identity)}, indent=1, sort_keys=True)
+    known = known_identity(store, content)
+    if known is not None:
+        return known
+    identity = new_identity(__version__, git_state(Path(__file__).parent))
+    record = json.dumps({"content": _digest(content), "identity": asdict(identity)}, indent=1, sort_keys=True)
     write_text(store.run(identity.run_id) / "identity.json", record + "\n")
     return identity
+
+
+def known_identity(store: Paths, content: Sequence[str]) -> RunIdentity | None:
+    """The identity under which this commit made the same content before, if it did; arguments as above."""
+    git = git_state(Path(__file__).parent)
+    for path in sorted((store.home / "runs").glob("*/identity.json"), reverse=True):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["content"] == _digest(content) and record["identity"]["git"] == asdict(git):
+            return RunIdentity(**{**record["identity"], "git": GitState(**record["identity"]["git"])})
+    return None
+
+
+def _digest(content: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(content).encode("utf-8")).hexdigest()
 
 
 def parse_run_id(run_id: str) -> tuple[str, str, datetime]:

@@ -113,3 +113,19 @@ def test_a_gate_that_passed_something_else_is_not_enough(copied_run: Store, chan
         assert "Materialise release_gate again" in error_of(result, "staged_release")
         assert materialised(instance) == set()
     assert current.readlink() == target
+
+
+def test_a_report_of_other_files_is_refused(copied_run: Store) -> None:
+    """area_metrics was made again for other files, and the report, which names the run, was not."""
+    from dataclasses import replace
+
+    from tessera.pytree.io import dump_tree
+
+    measured = copied_run.value("area_metrics")
+    areas = measured.areas.assign(sha256="0" * 64)
+    dump_tree(replace(measured, areas=areas), copied_run.io_manager.path_of(dg.AssetKey("area_metrics")))
+    with copied_run.instance() as instance:
+        result = run_alone(copied_run, instance, "release_gate")
+        assert not result.success
+        assert "Materialise diagnostics_report again" in error_of(result, "release_gate")
+        assert materialised(instance) == set()

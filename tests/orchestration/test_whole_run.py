@@ -101,6 +101,14 @@ def test_a_second_release_changes_nothing(copied_run: Store) -> None:
     assert len(versions) == 1
 
 
+def test_diagnostics_done_again_make_the_same_release(copied_run: Store) -> None:
+    current = copied_run.settings.paths.current_release
+    target, before = current.readlink(), hashes(current)
+    copied_run.run("diagnostics", "release")
+    assert current.readlink() == target
+    assert hashes(current) == before
+
+
 def test_the_same_inputs_make_the_same_bytes(whole_run: Store, make_store: Callable[..., Store]) -> None:
     again = make_store(workers=1)
     inputs = ("source_imputed_cps", "clones", "takeup_rates", "local_weights", "national_weights")
