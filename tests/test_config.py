@@ -12,7 +12,8 @@ from tessera.errors import ConfigError
 
 def test_scales_grow_and_go_by_their_names() -> None:
     tiny, demo, production = (config.scale(name) for name in ("tiny", "demo", "production"))
-    for size in ("survey_households", "puf_returns", "households", "clones", "blocks_per_district", "local_epochs"):
+    # A tiny run has more clones of its few households than the demo: each district needs some.
+    for size in ("survey_households", "puf_returns", "households", "blocks_per_district", "local_epochs"):
         assert 0 < getattr(tiny, size) < getattr(demo, size) <= getattr(production, size)
     for name, scale in config.SCALES.items():
         assert scale.name == name
