@@ -40,19 +40,16 @@ def fork_map(
                 on_done(index + 1, item)
         return [results[index] for index in range(len(items))]
     _WORK = (function, items)
+    pool = ProcessPoolExecutor(min(workers, len(items)), mp_context=multiprocessing.get_context("fork"))
     try:
-        with ProcessPoolExecutor(min(workers, len(items)), mp_context=multiprocessing.get_context("fork")) as pool:
-            futures = {pool.submit(_call, index): index for index in range(len(items))}
-            try:
-                for done, future in enumerate(as_completed(futures), 1):
-                    results[futures[future]] = future.result()
-                    if on_done is not None:
-                        on_done(done, items[futures[future]])
-            except BaseException:
-                # What has not begun would keep the error back for as long as it takes.
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        futures = {pool.submit(_call, index): index for index in range(len(items))}
+        for done, future in enumerate(as_completed(futures), 1):
+            results[futures[future]] = future.result()
+            if on_done is not None:
+                on_done(done, items[futures[future]])
     finally:
+        # After an error, what has not begun would keep it back for as long as it takes.
+        pool.shutdown(cancel_futures=True)
         _WORK = None
     return [results[index] for index in range(len(items))]
 

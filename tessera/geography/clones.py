@@ -137,9 +137,6 @@ def assign(
     cell = cells.T.reshape(-1)
     block = _draw_blocks(blocks, cell, household_id[household], clone, seed)
     expected = inclusion[routed[household], cell] / float(_UNIT)
-    weight = household_weight[household] / expected
-    carried = np.bincount(cell, weight, minlength=len(population))
-    scale = np.divide(district_households, carried, out=np.zeros_like(carried), where=carried > 0)
     return Clones(
         household=household,
         clone=clone,
@@ -147,11 +144,20 @@ def assign(
         district=np.asarray(areas.stratum_districts(), dtype=np.int32)[cell],
         block_geoid=blocks.block_geoid[block],
         inclusion=expected,
-        design_weight=weight * scale[cell],
+        design_weight=_design_weights(household_weight[household] / expected, cell, district_households),
         n_households=len(household_id),
         n_clones=n_clones,
         synthetic=synthetic or blocks.synthetic,
     )
+
+
+def _design_weights(
+    weight: npt.NDArray[np.float64], cell: npt.NDArray[np.int32], district_households: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Weights scaled so that the clones of each district carry its households."""
+    carried = np.bincount(cell, weight, minlength=len(district_households))
+    scale = np.divide(district_households, carried, out=np.zeros_like(carried), where=carried > 0)
+    return weight * scale[cell]
 
 
 def inclusion_units(measure: npt.NDArray[np.float64], n_clones: int) -> npt.NDArray[np.int64]:

@@ -56,6 +56,8 @@ def definitions() -> dg.Definitions:
 
 def test_definitions_load(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
+    names = {job.name for job in definitions.resolve_all_job_defs()}
+    assert {stage.job_name for stage in STAGES} <= names
 
 
 def test_keys_and_groups_are_the_designs(definitions: dg.Definitions) -> None:

@@ -98,6 +98,8 @@ def test_a_bad_row_is_named(few: pd.DataFrame, tmp_path: Path, column: str, valu
 
 def test_equal_inclusive_bounds_are_no_contradiction() -> None:
     validation.check_constraints([("age", ">=", 9), ("age", "<=", 9)], KNOWN, "row")
+    with pytest.raises(TargetError, match="age"):
+        validation.check_constraints([("age", ">", 9), ("age", "<=", 9)], KNOWN, "row")
 
 
 def test_duplicates_are_refused(few: pd.DataFrame, tmp_path: Path) -> None:
