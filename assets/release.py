@@ -15,7 +15,6 @@ OWNERS = ["team:release"]
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python"})
 def release_gate(
-    context: dg.AssetExecutionContext,
     settings: Settings,
     diagnostics_report: Any,
     area_metrics: Any,
@@ -23,8 +22,7 @@ def release_gate(
 ) -> dg.MaterializeResult:
     """Every rule that a release must keep; fails the run with the rules that it breaks, and stages nothing."""
     from tessera.errors import ReleaseError
-    from tessera.pytree.fingerprint import tree_sha256
-    from tessera.release.gate import gate_of, require
+    from tessera.release.gate import gate_of, judged_content, require
     from tessera.release.identity import known_identity
     from tessera.targets.report import to_markdown
 
@@ -40,7 +38,7 @@ def release_gate(
         require(gate)
     except ReleaseError as error:
         raise dg.Failure(str(error), metadata={"rules": rules}, allow_retries=False) from error
-    judged = tree_sha256([area_metrics.areas, target_diagnostics, settings.minimum_within_10])
+    judged = judged_content(area_metrics, target_diagnostics, settings.minimum_within_10)
     value = {"gate": gate, "judged": judged, **diagnostics_report}
     return dg.MaterializeResult(value=value, metadata={"run id": diagnostics_report["identity"].run_id, "rules": rules})
 
@@ -50,18 +48,12 @@ def staged_release(
     settings: Settings, release_gate: Any, area_metrics: Any, target_diagnostics: Any
 ) -> dg.MaterializeResult:
     """Files and manifest of the run below staging/, each verified by sha256."""
-    from tessera.errors import ReleaseError
-    from tessera.pytree.fingerprint import tree_sha256
     from tessera.release.assemble import release_files, release_manifest
+    from tessera.release.gate import judged_content, require_judged
     from tessera.release.staging import stage
 
-    # A gate that failed leaves the value of an earlier one behind; what that one let through is not what is here now.
-    judged = tree_sha256([area_metrics.areas, target_diagnostics, settings.minimum_within_10])
-    if release_gate.get("judged") != judged:
-        raise ReleaseError(
-            "staged_release: what release_gate let through is not what is here now (area files, targets or the share "
-            "wanted within 10 % differ). Materialise release_gate again, then staged_release."
-        )
+    content = judged_content(area_metrics, target_diagnostics, settings.minimum_within_10)
+    require_judged(release_gate["judged"], content)
     run_id = release_gate["identity"].run_id
     files = release_files(area_metrics.areas, settings.area_folder, settings.paths.assets / "diagnostics")
     manifest = release_manifest(

@@ -1,4 +1,4 @@
-"""The device that fits run on: the CPU kernels, or a GPU where there is one."""
+"""The device that fits run on. This version has CPU kernels only, and refuses `cuda` with a message."""
 
 import dagster as dg
 
@@ -7,7 +7,7 @@ class Accelerator(dg.ConfigurableResource):
     """Where the fit runs.
 
     Attributes:
-        device: `auto` takes a GPU where there is one and the CPU otherwise; `cpu` and `cuda` insist.
+        device: `auto` or `cpu`; `cuda` is refused until there are kernels for it.
     """
 
     device: str = "auto"

@@ -47,7 +47,7 @@ class FitOptions:
         l2_mean_weight: mean weight that lambda_l2 refers to; None takes weights as they are.
         seed: of the jitters and the gates' noise.
         log_frequency: epochs between entries of the target log; None logs the end only.
-        device: "auto" takes CUDA where this version and the machine have it, else the CPU.
+        device: "auto" and "cpu" take the CPU; "cuda" is refused, as this version has no kernels for it.
         threads: of the CPU kernels, None for all; results do not depend on it.
     """
 

@@ -19,7 +19,6 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from tessera.errors import AreaError
 from tessera.frame import ENTITIES, GROUP_ENTITIES
 from tessera.geography.areas import Area
 
@@ -124,16 +123,6 @@ def check_names() -> tuple[str, ...]:
 def failures(results: Iterable[SanityResult]) -> list[SanityResult]:
     """The results that did not pass."""
     return [result for result in results if not result.passed]
-
-
-def require_sane(results: Iterable[SanityResult]) -> None:
-    """Raise `AreaError` listing the failed checks, if there are any."""
-    failed = failures(results)
-    if failed:
-        lines = "; ".join(f"{item.area}: {item.check}: seen {item.seen}, wanted {item.wanted}" for item in failed[:10])
-        raise AreaError(
-            f"{len(failed)} sanity check(s) of area files failed: {lines}. Build those areas again, then check."
-        )
 
 
 def _read(path: Path) -> _Contents:

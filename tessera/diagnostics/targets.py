@@ -30,7 +30,6 @@ TARGET_COLUMNS = (
 UNACHIEVABLE_COLUMNS = ("name", "variable", "geo_level", "geo_id", "target", "source", "reason")
 LEVELS = ("national", "state", "district", "city")
 TOLERANCES = (0.01, 0.05, 0.10)
-NO_SUPPORT = "no record carries a value for it"
 
 _WORST = 25
 
@@ -96,29 +95,6 @@ def summarise_targets(table: pd.DataFrame, unachievable: pd.DataFrame | None = N
         ],
         unachievable=apart,
     )
-
-
-def unachievable_targets(targets: pd.DataFrame, reasons: Mapping[str, str]) -> pd.DataFrame:
-    """The targets that left the fit, with why.
-
-    Args:
-        targets: one row a target with `name`, `variable`, `geo_level`, `geo_id`, `value` (or `target`) and `source`.
-        reasons: target name -> reason (`NO_SUPPORT` for a row of the matrix without support).
-
-    Raises:
-        TargetError: a name of `reasons` is not in `targets`.
-    """
-    unknown = sorted(set(reasons) - set(targets["name"]))
-    if unknown:
-        raise TargetError(
-            f"Unachievable targets: {len(unknown)} name(s) are not in the target table, first {unknown[0]!r}; wanted "
-            "names of the table that the matrix was built from. Pass that table."
-        )
-    chosen = targets[targets["name"].isin(list(reasons))].copy()
-    if "target" not in chosen:
-        chosen["target"] = chosen["value"]
-    chosen["reason"] = chosen["name"].map(dict(reasons))
-    return chosen[list(UNACHIEVABLE_COLUMNS)].reset_index(drop=True)
 
 
 def within(table: pd.DataFrame, tolerance: float) -> npt.NDArray[np.bool_]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from tessera.errors import SourceError
 from tessera.microdata.asec import FloatArray, optional, require_columns
+from tessera.sources.sipp import monthly_tips
 
 MONTHS = 12
 DECEMBER = 12
@@ -110,7 +111,7 @@ def sipp_donors(raw: RawSurvey) -> tuple[Donors, Donors]:
     table = raw.table.sort_values(["SSUID", "PNUM", "MONTHCODE"], kind="stable").drop_duplicates(
         ["SSUID", "PNUM", "MONTHCODE"]
     )
-    monthly = table.assign(tips=table[jobs].fillna(0).sum(axis=1), earnings=table[wages].fillna(0).sum(axis=1))
+    monthly = table.assign(tips=monthly_tips(table), earnings=table[wages].fillna(0).sum(axis=1))
     yearly = monthly.groupby(["SSUID", "PNUM"])[["tips", "earnings"]].sum()
     last = table.loc[table["MONTHCODE"] == DECEMBER].set_index(["SSUID", "PNUM"])
     if len(last) == 0:

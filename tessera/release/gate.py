@@ -18,6 +18,7 @@ from tessera.diagnostics.sanity import SanityResult, check_names
 from tessera.diagnostics.targets import finite_rows, within
 from tessera.errors import ReleaseError
 from tessera.geography.areas import Area, areas
+from tessera.pytree.fingerprint import tree_sha256
 
 INVARIANT_TOLERANCE = 1e-6
 TARGET_TOLERANCE = 0.10
@@ -114,6 +115,25 @@ def gate_of(measures: AreaMeasures, table: pd.DataFrame, area_folder: Path, mini
             invariant=InvariantCheck(len(measures.verified), measures.max_relative_difference),
         )
     )
+
+
+def judged_content(
+    measures: AreaMeasures, target_diagnostics: Mapping[str, pd.DataFrame], minimum_within_10: float
+) -> str:
+    """sha256 of all that the gate judges, which it hands on with its outcome."""
+    return tree_sha256([measures.areas, dict(target_diagnostics), minimum_within_10])
+
+
+def require_judged(judged: str, content: str) -> None:
+    """Raise `ReleaseError` if what the gate let through is not what is here now.
+
+    A gate that fails leaves the value of an earlier, open one behind.
+    """
+    if judged != content:
+        raise ReleaseError(
+            "staged_release: what release_gate let through is not what is here now (area files, targets or the share "
+            "wanted within 10 % differ). Materialise release_gate again, then staged_release."
+        )
 
 
 def require(gate: GateResult) -> None:

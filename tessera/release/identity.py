@@ -116,18 +116,6 @@ def _digest(content: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(content).encode("utf-8")).hexdigest()
 
 
-def parse_run_id(run_id: str) -> tuple[str, str, datetime]:
-    """Version, first eight characters of the commit, and UTC start time of a run id; raises `ReleaseError`."""
-    match = _RUN_ID.fullmatch(run_id)
-    try:
-        moment = datetime.strptime(match["time"], _TIME).replace(tzinfo=UTC) if match else None
-    except ValueError:
-        moment = None
-    if match is None or moment is None:
-        raise ReleaseError(f"{run_id!r} is not a run id; wanted one like 0.1.0_1a2b3c4d_20250131T235959Z.")
-    return match["version"], match["sha8"], moment
-
-
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         result = subprocess.run(

@@ -118,6 +118,11 @@ def _figures(
             "Mean absolute relative error; an empty cell has no target.",
         ),
         ReportFigure(
+            "Targets met, by variable",
+            plots.hit_rate_by_variable(summary.by_variable),
+            "The variables whose targets are met least, least first.",
+        ),
+        ReportFigure(
             "Distribution of errors", plots.error_histogram(table), "Relative errors of all supported targets."
         ),
         ReportFigure(

@@ -13,10 +13,11 @@ import pytest
 
 from tessera.diagnostics import plots
 from tessera.diagnostics.sanity import REQUIRED_VARIABLES, TAKEUP_VARIABLES, SanityResult, check_names
-from tessera.diagnostics.targets import NO_SUPPORT, sum_of_areas, summarise_targets, unachievable_targets
+from tessera.diagnostics.targets import sum_of_areas, summarise_targets
 from tessera.diagnostics.weights import AreaMetric, area_metrics, weights_health
 from tessera.frame import GROUP_ENTITIES
 from tessera.geography.areas import areas, district_key, states, stratum_districts
+from tessera.matrix.calibration_matrix import NO_SUPPORT
 from tessera.random import generator
 from tessera.release.gate import GateInputs, InvariantCheck, evaluate_gate
 from tessera.release.identity import GitState, new_identity
@@ -64,11 +65,11 @@ def unachievable() -> pd.DataFrame:
             "variable": ["eitc", "ssi"],
             "geo_level": ["district", "district"],
             "geo_id": ["WY-01", "AK-01"],
-            "value": [1.2e6, 310.0],
+            "target": [1.2e6, 310.0],
             "source": ["irs_soi", "ssa"],
         }
     )
-    return unachievable_targets(targets, dict.fromkeys(targets["name"], NO_SUPPORT))
+    return targets.assign(reason=NO_SUPPORT)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tessera.diagnostics import targets
 from tessera.errors import StorageError, TargetError
+from tessera.matrix.calibration_matrix import NO_SUPPORT
 
 
 def _table(pairs: list[tuple[float, float]]) -> pd.DataFrame:
@@ -100,7 +101,7 @@ def test_written_files_hold_the_same_tables(
         assert connection.sql("SELECT count(*) FROM targets").fetchall() == [(len(target_table),)]
         reasons = connection.sql("SELECT DISTINCT reason FROM unachievable").fetchall()
         share = connection.sql("SELECT avg((abs_rel_error <= 0.1)::INT) FROM targets").fetchall()
-    assert reasons == [(targets.NO_SUPPORT,)]
+    assert reasons == [(NO_SUPPORT,)]
     assert share[0][0] == pytest.approx(targets.summarise_targets(target_table).share_within_10)
 
 
@@ -135,5 +136,3 @@ def test_refusals_name_what_is_wrong(target_table: pd.DataFrame, unachievable: p
         targets.summarise_targets(target_table.assign(geo_level="county"))
     with pytest.raises(TargetError, match="either fitted or unachievable"):
         targets.summarise_targets(target_table, unachievable.assign(name="US/snap"))
-    with pytest.raises(TargetError, match="nowhere"):
-        targets.unachievable_targets(target_table, {"nowhere": targets.NO_SUPPORT})

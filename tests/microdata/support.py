@@ -99,10 +99,20 @@ def tax_file(n: int = 300, *, aggregates: bool = True) -> RawTable:
 
 
 def donor_files(n: int = 240) -> dict[str, RawTable]:
-    """Synthetic ACS, SIPP, SCF and ORG tables with official names."""
+    """Synthetic ACS, SIPP, SCF and ORG tables with official names, of the same wages."""
     rng = np.random.default_rng(SEED)
     wages = np.round(np.exp(rng.normal(10, 1, n)))
     serial = np.array([f"2022HU{k:07d}" for k in range(n)])
+    return {
+        "acs": _acs(rng, serial, wages),
+        "sipp": _sipp(rng, serial, wages),
+        "scf": _scf(rng, wages),
+        "org": _org(rng, wages),
+    }
+
+
+def _acs(rng: np.random.Generator, serial: np.ndarray, wages: np.ndarray) -> RawTable:
+    n = len(wages)
     tenure = rng.integers(1, 5, n)
     household = pd.DataFrame(
         {
@@ -120,9 +130,13 @@ def donor_files(n: int = 240) -> dict[str, RawTable]:
     )
     head = head.assign(WAGP=wages, SEMP=0.0, SSP=0.0, RETP=np.nan, ADJINC=1.0)
     child = head.assign(RELSHIPP=25, AGEP=7, WAGP=np.nan)
-    acs = RawTable("acs_pums", pd.concat([head, child], ignore_index=True), companions={"household": household})
+    return RawTable("acs_pums", pd.concat([head, child], ignore_index=True), companions={"household": household})
+
+
+def _sipp(rng: np.random.Generator, serial: np.ndarray, wages: np.ndarray) -> RawTable:
+    n = len(wages)
     month = np.tile(np.arange(1, 13), n)
-    sipp = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "SSUID": np.repeat(serial, 12),
             "SHHADID": 1,
@@ -140,7 +154,12 @@ def donor_files(n: int = 240) -> dict[str, RawTable]:
             "TVAL_BOND": 0.0,
         }
     )
-    scf = pd.DataFrame(
+    return RawTable("sipp", table)
+
+
+def _scf(rng: np.random.Generator, wages: np.ndarray) -> RawTable:
+    n = len(wages)
+    table = pd.DataFrame(
         {
             "AGE": rng.integers(18, 90, n),
             "HHSEX": rng.integers(1, 3, n),
@@ -155,8 +174,13 @@ def donor_files(n: int = 240) -> dict[str, RawTable]:
             "WGT": rng.uniform(1000, 9000, n),
         }
     )
+    return RawTable("scf", table)
+
+
+def _org(rng: np.random.Generator, wages: np.ndarray) -> RawTable:
+    n = len(wages)
     hourly = rng.integers(1, 3, n)
-    org = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "PEERNHRY": hourly,
             "PTERNHLY": np.where(hourly == 1, 18.5, -0.01),
@@ -169,4 +193,4 @@ def donor_files(n: int = 240) -> dict[str, RawTable]:
             "PWORWGT": rng.uniform(1000, 9000, n),
         }
     )
-    return {"acs": acs, "sipp": RawTable("sipp", sipp), "scf": RawTable("scf", scf), "org": RawTable("cps_org", org)}
+    return RawTable("cps_org", table)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,27 +64,23 @@ class Store:
             if before is not None:
                 os.environ["DAGSTER_HOME"] = before
 
-    def run(self, *stages: str, **changes: Any) -> dict[str, float]:
-        """Stages, by the runner of `make run`; seconds each took."""
-        seconds = {}
+    def run(self, *stages: str, **changes: Any) -> None:
+        """Stages, by the runner of `make run`."""
         definitions = self.definitions(**changes)
         with self.instance() as instance:
             for name in stages:
-                started = time.monotonic()
                 run_stage(definitions, instance, stage_named(name))
-                seconds[name] = time.monotonic() - started
-        return seconds
 
 
 @pytest.fixture(scope="session")
-def test_scale() -> Iterator[None]:
+def small_scale() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(config.SCALES, SCALE.name, SCALE)
         yield
 
 
 @pytest.fixture(scope="session")
-def make_store(test_scale: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Store]:
+def make_store(small_scale: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Store]:
     def make(**settings: Any) -> Store:
         home = tmp_path_factory.mktemp("home")
         chosen = {"scale_name": SCALE.name, "workers": 2, "minimum_within_10": 0.0, **settings}

@@ -19,7 +19,7 @@ from tessera.errors import ReleaseError
 from tessera.geography.areas import areas
 from tessera.release import manifest as manifests
 from tessera.release.gate import GateInputs, GateResult, InvariantCheck, evaluate_gate, require
-from tessera.release.identity import NO_COMMIT, GitState, git_state, new_identity, parse_run_id
+from tessera.release.identity import NO_COMMIT, GitState, git_state, new_identity
 from tessera.release.tro import tro_json
 
 Maker = Callable[..., Any]
@@ -30,9 +30,9 @@ Maker = Callable[..., Any]
     st.from_regex(r"[0-9a-f]{40}", fullmatch=True),
     st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC)),
 )
-def test_run_id_round_trip(version: str, sha: str, moment: datetime) -> None:
+def test_a_run_id_says_version_commit_and_time(version: str, sha: str, moment: datetime) -> None:
     identity = new_identity(version, GitState(sha, False), moment)
-    assert parse_run_id(identity.run_id) == (version, sha[:8], moment.replace(microsecond=0))
+    assert identity.run_id.split("_") == [version, sha[:8], moment.strftime("%Y%m%dT%H%M%SZ")]
 
 
 def test_identity_is_in_utc() -> None:
@@ -40,12 +40,6 @@ def test_identity_is_in_utc() -> None:
     identity = new_identity("0.1.0", GitState("ab" * 20, True), east)
     assert identity.run_id == "0.1.0_abababab_20241231T233000Z"
     assert identity.started_at == "2024-12-31T23:30:00Z"
-
-
-@pytest.mark.parametrize("run_id", ["", "0.1.0_abc_20250101T000000Z", "0.1.0_abababab_20251341T000000Z", "../x"])
-def test_run_id_refused(run_id: str) -> None:
-    with pytest.raises(ReleaseError, match="is not a run id"):
-        parse_run_id(run_id)
 
 
 def test_identity_refuses_bad_parts() -> None:
