@@ -61,7 +61,7 @@ def collect_report(
     Args:
         facts: configuration and sources.
         measures: of the area files.
-        table: every supported target with its estimate by the local fit.
+        table: every supported target with its estimate on the weights that ship for its area.
         unachievable: targets without support, with reasons.
         design_weights: what both fits started from, shape (n_records,).
         weights: name of a fit -> its weights, shape (n_records,).
@@ -107,7 +107,7 @@ def _figures(
         ReportFigure(
             "Targets met, by level",
             plots.share_within_bars(summary.by_level),
-            "Share of supported targets within 1, 5 and 10 % after the local fit.",
+            "Share of supported targets within 1, 5 and 10 %, each on the file of its area.",
         ),
         ReportFigure(
             "Loss", plots.loss_curve(histories), "Loss of the targets and records with an open gate, epoch by epoch."
