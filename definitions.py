@@ -7,7 +7,7 @@ import dagster as dg
 
 from assets import areas, calibration, clones, diagnostics, microdata, release, rules, simulation, sources, targets
 from jobs.stages import JOBS
-from resources.accelerator import Accelerator
+from resources.accelerator import accelerator_from_environment
 from resources.engine import RulesEngine
 from resources.io_manager import PytreeIOManager
 from resources.settings import settings_from_environment
@@ -24,7 +24,7 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     resources: dict[str, Any] = {
         "settings": settings,
         "rules_engine": RulesEngine(),
-        "accelerator": Accelerator(),
+        "accelerator": accelerator_from_environment(),
         "io_manager": PytreeIOManager(base_dir=str(settings.paths.assets)),
         **(resource_overrides or {}),
     }

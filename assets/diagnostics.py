@@ -26,14 +26,14 @@ def area_metrics(
 ) -> dg.MaterializeResult:
     """One row an area: records, weights, errors; checks of every file; the invariant on a sample of them."""
     from tessera.diagnostics.areas import measure_areas
-    from tessera.matrix.calibration_matrix import CalibrationMatrix
+    from tessera.matrix.package import CalibrationPackage
 
     files = [national_dataset]
     for partitions in (state_dataset, district_dataset, city_dataset):
         files.extend(partitions[key] for key in partitions)
     measured = measure_areas(
         files,
-        CalibrationMatrix.from_tree(calibration_matrix),
+        CalibrationPackage.from_tree(calibration_matrix).matrix,
         clones,
         local_weights["weights"],
         national_weights["weights"],
@@ -80,10 +80,10 @@ def target_diagnostics(
     from tessera.diagnostics.areas import shipped_targets
     from tessera.diagnostics.plots import as_markdown_image, error_heat_map, share_within_bars
     from tessera.diagnostics.targets import summarise_targets, write_target_diagnostics
-    from tessera.matrix.calibration_matrix import CalibrationMatrix
+    from tessera.matrix.package import CalibrationPackage
     from tessera.targets.report import to_markdown
 
-    matrix = CalibrationMatrix.from_tree(calibration_matrix)
+    matrix = CalibrationPackage.from_tree(calibration_matrix).matrix
     table = shipped_targets(matrix, local_weights["weights"], national_weights["weights"])
     unachievable = matrix.unachievable.rename(columns={"value": "target"})
     folder = settings.paths.assets / "diagnostics"

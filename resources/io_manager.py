@@ -1,6 +1,7 @@
 """PytreeIOManager: every asset's value is a tree in an HDF5 file, one file a partition. Format: `tessera.pytree`.
 
-Files: `{base_dir}/{asset key}.h5`, or `{base_dir}/{asset key}/{partition}.h5` for a partitioned asset.
+Files: `{base_dir}/{asset key}.h5`, or `{base_dir}/{asset key}/{partition}.h5` for a partitioned asset. The folder is on
+this machine, or in any store that fsspec knows (`s3://bucket/assets`).
 
 What an input receives from a partitioned asset:
 
@@ -22,7 +23,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin
 from urllib.parse import quote
 
@@ -30,9 +30,11 @@ import dagster as dg
 
 from tessera.errors import StorageError, StructureError
 from tessera.pytree.partitions import PartitionedOutput, PartitionedTree
+from tessera.pytree.stores import as_path
 
 if TYPE_CHECKING:
-    from tessera.pytree.io import TreeSummary
+    from tessera.pytree.contents import TreeSummary
+    from tessera.pytree.stores import TreePath
 
 _RANGE_TAG = "dagster/asset_partition_range_start"
 _TABLE_ROWS = 40
@@ -42,16 +44,18 @@ class PytreeIOManager(dg.ConfigurableIOManager):
     """Stores trees in HDF5 files under a folder.
 
     Attributes:
-        base_dir: the folder; made when first written to.
+        base_dir: the folder, as text or a URL; made when first written to.
+        storage_options: of the fsspec file system, where `base_dir` is a URL (endpoint, key, ...).
         module: the module with the definitions, for the commands that messages suggest.
     """
 
     base_dir: str
+    storage_options: dict[str, Any] = {}  # noqa: RUF012 (a pydantic field; each instance has its own)
     module: str = "definitions"
 
-    def path_of(self, asset_key: dg.AssetKey, partition_key: str | None = None) -> Path:
+    def path_of(self, asset_key: dg.AssetKey, partition_key: str | None = None) -> TreePath:
         """The file of an asset, or of one of its partitions, whether it exists or not."""
-        folder = Path(self.base_dir).joinpath(*(_safe(part) for part in asset_key.path))
+        folder = self._base.joinpath(*(_safe(part) for part in asset_key.path))
         return folder.with_name(f"{folder.name}.h5") if partition_key is None else folder / f"{_safe(partition_key)}.h5"
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
@@ -85,6 +89,10 @@ class PytreeIOManager(dg.ConfigurableIOManager):
             return self._load_mapping(context, keys)
         return self._load_one(context, keys[0])
 
+    @property
+    def _base(self) -> TreePath:
+        return as_path(self.base_dir, **self.storage_options)
+
     def _write_partitions(self, context: dg.OutputContext, obj: Any) -> None:
         from tessera.pytree.io import dump_tree
 
@@ -117,7 +125,7 @@ class PytreeIOManager(dg.ConfigurableIOManager):
             context.log.warning(f"{tree.name}: going on without the partitions {', '.join(tree.missing)}.")
         return tree
 
-    def _missing(self, context: dg.InputContext, keys: list[str], path: Path) -> str:
+    def _missing(self, context: dg.InputContext, keys: list[str], path: TreePath) -> str:
         name = context.asset_key.to_user_string()
         command = f"dagster asset materialize -m {self.module} --select {name}"
         if not keys:
@@ -129,9 +137,9 @@ class PytreeIOManager(dg.ConfigurableIOManager):
             'AssetIn(metadata={"allow_missing_partitions": True}).'
         )
 
-    def _op_path(self, context: dg.OutputContext) -> Path:
+    def _op_path(self, context: dg.OutputContext) -> TreePath:
         parts = [_safe(part) for part in context.get_identifier()]
-        return Path(self.base_dir).joinpath(".ops", *parts[:-1], f"{parts[-1]}.h5")
+        return self._base.joinpath(".ops", *parts[:-1], f"{parts[-1]}.h5")
 
 
 def _ordered(context: dg.InputContext | dg.OutputContext) -> list[str]:
@@ -211,7 +219,7 @@ def _plain(obj: Any, name: str) -> Any:
     return obj
 
 
-def _metadata(summary: TreeSummary, path: Path) -> dict[str, Any]:
+def _metadata(summary: TreeSummary, path: TreePath) -> dict[str, Any]:
     records = [
         dg.TableRecord(
             {"path": leaf.path, "kind": leaf.kind, "dtype": leaf.dtype, "shape": str(leaf.shape), "bytes": leaf.nbytes}

@@ -1,6 +1,6 @@
 """`tessera`: the library's own command line. What runs in the workflow engine starts with `make run` instead.
 
-Exit codes: 0 done, 1 a `TesseraError` (its message on standard error), 2 bad arguments.
+Exit codes: 0 done, 1 a `TesseraError` (its message on standard error), 2 bad arguments, 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -8,25 +8,36 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tessera import __version__
+from tessera.cli_fit import run_fit_command
+from tessera.cli_fit_options import add_fit_options, joined
 from tessera.config import paths
 from tessera.errors import TesseraError
+
+_FIT_USAGE = "tessera fit --package-path FILE [--preset local|national] [--output FILE] [option ...]"
+_FIT = "Find weights of every record that bring the package's estimates to its targets, and write them with their logs."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    given = joined(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(given).parse_args(given)
     try:
         print("\n".join(options.command(options)))
     except TesseraError as error:
         print(f"tessera: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as stopped:
+        print(f"tessera: {stopped or 'stopped'}", file=sys.stderr)
+        return 130
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser; the many options of `fit` are only made where they are asked for."""
     parser = argparse.ArgumentParser(prog="tessera", description="Representative household datasets for every area.")
     parser.add_argument("--version", action="version", version=f"tessera {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -39,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     one = add("areas", help="the catalogue of areas")
     one.add_argument("--kind", choices=("national", "state", "district", "city"))
     one.set_defaults(command=_areas)
+    one = add("fit", help="fit weights to the targets of a calibration package", description=_FIT, usage=_FIT_USAGE)
+    if given[:1] == ["fit"]:
+        add_fit_options(one)
+        one.set_defaults(command=partial(run_fit_command, parser=one, given=given[1:]))
     one = add("releases", help="released versions, the current one marked")
     one.set_defaults(command=_releases)
     one = add("rollback", help="make an earlier version the current one")

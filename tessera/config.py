@@ -28,7 +28,8 @@ class Scale:
         households: households kept by stratification.
         clones: clones of each household.
         blocks_per_district: synthetic census blocks of each district, at least one for each of its counties.
-        local_epochs, national_epochs: epochs of the two fits.
+        local_epochs, national_epochs: epochs of the two fits in mode recipe.
+        national_records: record budget of the national fit in mode calibrate.
     """
 
     name: str
@@ -39,12 +40,13 @@ class Scale:
     blocks_per_district: int
     local_epochs: int
     national_epochs: int
+    national_records: int
 
 
 SCALES = {
-    "tiny": Scale("tiny", 300, 400, 60, 120, 4, 200, 200),
-    "demo": Scale("demo", 1500, 2000, 500, 100, 40, 1000, 4000),
-    "production": Scale("production", 60000, 150000, 12000, 430, 400, 1000, 4000),
+    "tiny": Scale("tiny", 300, 400, 60, 120, 4, 200, 200, 5_000),
+    "demo": Scale("demo", 1500, 2000, 500, 100, 40, 1000, 4000, 25_000),
+    "production": Scale("production", 60000, 150000, 12000, 430, 400, 1000, 4000, 50_000),
 }
 
 

@@ -59,5 +59,25 @@ class UnsupportedLeafError(TesseraError, TypeError):
     """A leaf of a type that no encoder is registered for. Names the path and the call that registers one."""
 
 
+class BoundsError(TesseraError, ValueError):
+    """Bounds that match no parameter, are crossed, or exclude the start. Names the paths."""
+
+
+class ConstraintError(TesseraError, ValueError):
+    """A constraint whose selector fails or selects nothing, or that the start or another constraint contradicts."""
+
+
+class FunctionError(TesseraError, ValueError):
+    """A function of the user that raises, or returns what cannot be used: NaN, wrong keys, another structure."""
+
+
+class DerivativeError(TesseraError, ValueError):
+    """A derivative that does not fit the parameters, or that cannot be taken. Names the paths."""
+
+
+class InferenceError(TesseraError, ValueError):
+    """Moments, weights or covariances with which no standard errors can be had."""
+
+
 class StorageError(TesseraError, OSError):
     """A file of ours that is missing, truncated, foreign or written by a newer version, or that cannot be written."""

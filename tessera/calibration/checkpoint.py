@@ -3,8 +3,8 @@
 Written atomically, so that a kill leaves the previous one. A checkpoint names the matrix, initial weights and options
 it belongs to and is refused by others: silently going on with another fit's state is how two fits get mixed up.
 
-Layout (version 1): attributes format, version, fingerprint, options (JSON), epoch; datasets records, totals,
-statistics, history, log_epochs, log_estimates.
+Layout (version 2): attributes format, version, fingerprint, options (JSON), epoch, sampled, price; datasets records,
+totals, statistics, history, log_epochs, log_estimates.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tessera.errors import FitError, StorageError
 from tessera.hdf5 import new_hdf5
 from tessera.store import atomic_path
 
-_FORMAT, _VERSION = "tessera-fit-checkpoint", 1
+_FORMAT, _VERSION = "tessera-fit-checkpoint", 2
 # Options that change no number, and so may differ on resuming.
 _FREE = ("threads", "device")
 
@@ -31,7 +31,7 @@ def save(path: Path, state: FitState, fingerprint: str, options: FitOptions) -> 
     with atomic_path(path) as temporary, new_hdf5(temporary) as file:
         file.attrs.update(
             format=_FORMAT, version=_VERSION, fingerprint=fingerprint, options=json.dumps(options.as_dict()),
-            epoch=state.epoch,
+            epoch=state.epoch, sampled=state.sampled, price=state.price,
         )  # fmt: skip
         file["records"], file["totals"], file["statistics"] = state.records, state.totals, state.statistics
         file["history"] = np.array(state.history, dtype=np.float64).reshape(-1, len(HISTORY))
@@ -54,6 +54,8 @@ def load(path: Path, fingerprint: str, options: FitOptions) -> FitState:
             _check(path, dict(file.attrs), fingerprint, options)
             return FitState(
                 epoch=int(file.attrs["epoch"]),
+                sampled=int(file.attrs["sampled"]),
+                price=float(file.attrs["price"]),
                 records=file["records"][()],
                 totals=file["totals"][()],
                 statistics=file["statistics"][()],
@@ -80,7 +82,7 @@ def _check(path: Path, attributes: dict[str, Any], fingerprint: str, options: Fi
             f"{path}: belongs to another matrix or other initial weights (fingerprint {attributes['fingerprint']}, "
             f"this fit's is {fingerprint}). Fit from the start, or use the matrix that the checkpoint was made with."
         )
-    stored, wanted = json.loads(attributes["options"]), options.as_dict()
+    stored, wanted = json.loads(attributes["options"]), json.loads(json.dumps(options.as_dict()))
     changed = [name for name in wanted if name not in _FREE and stored.get(name) != wanted[name]]
     if changed:
         name = changed[0]

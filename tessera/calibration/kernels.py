@@ -1,12 +1,14 @@
 """The compiled epoch: one pass over the clones does the backward step, Adam, the next gates and the next estimates.
 
 The gradient of epoch t needs the residuals of epoch t, hence a barrier; but the update of a clone and its contribution
-to epoch t + 1 need only that clone. So a pass reads each clone's row of the value table once an epoch, not twice, while
-it is in the nearest cache. A clone whose gate is exactly 0 reads nothing. Twin in numpy:
-`tessera.calibration.reference`.
+to epoch t + 1 need only that clone. So a pass goes through blocks of a cell's clones: products of their value rows with
+the cell's dual, the step and the next gates, and the weighted sums of the same rows, still in the nearest cache
+(`tessera.matrix.rows`). A clone whose gate is exactly 0 costs no product. Twin in numpy: `calibration.reference`.
 
-State: float32, shape (n_records, 10), in the order of the matrix's layout, so that a clone is one cache line. Totals
-accumulate in float64. A pass over the cells [first, last) writes to those cells only (see `tessera.matrix.kernels`).
+State: float32, shape (N_COLUMNS, n_records), in the order of the matrix's layout: one run of memory a quantity, so that
+the loops below become vector instructions; each touches few arrays, as the compiler gives up on many. Sums over a block
+are float32, over blocks float64. A pass over the cells [first, last) writes to those cells only
+(see `tessera.matrix.kernels`), so that results do not depend, to the bit, on the number of threads.
 """
 
 from __future__ import annotations
@@ -17,20 +19,22 @@ import numpy as np
 from numba import njit
 
 from tessera.calibration.gates import ALPHA_LIMIT, NOISE_LIMIT
+from tessera.calibration.vector_math import exp, log
+from tessera.matrix.rows import BLOCK, products, sums
 
-# Columns of the state. WEIGHT is exp(LOG_WEIGHT); OPEN the probability of an open gate.
-LOG_WEIGHT, ALPHA, MEAN_W, SQUARE_W, MEAN_A, SQUARE_A, WEIGHT, GATE, SLOPE, OPEN = range(10)
-N_COLUMNS = 10
+# Rows of the state. WEIGHT is exp(LOG_WEIGHT).
+LOG_WEIGHT, ALPHA, MEAN_W, SQUARE_W, MEAN_A, SQUARE_A, WEIGHT, GATE, SLOPE = range(9)
+N_COLUMNS = 9
 # Columns of the statistics of a cell: expected open gates, squared weights, records whose final gate is open.
 EXPECTED_OPEN, SQUARED_WEIGHT, FINAL_OPEN = range(3)
 N_STATISTICS = 3
 
 _F = np.float32
-_ONE, _ZERO = _F(1), _F(0)
+_ONE, _ZERO, _TWO = _F(1), _F(0), _F(2)
 _LIMIT = _F(ALPHA_LIMIT)
 _DECAY_1, _DECAY_2, _TINY = _F(0.9), _F(0.999), _F(1e-8)
 _REST_1, _REST_2 = _F(0.1), _F(0.001)
-_HALF, _LAST, _NOISE_LIMIT = _F(0.5), np.uint64(2**24 - 1), _F(NOISE_LIMIT)
+_HALF, _LAST, _NOISE_LIMIT = _F(0.5), np.int32(2**24 - 1), _F(NOISE_LIMIT)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
@@ -63,83 +67,113 @@ class Step(NamedTuple):
     largest: np.float32
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _noise(key, record):  # type: ignore[no-untyped-def]
-    x = key + np.uint64(record)
-    x = (x ^ (x >> np.uint64(30))) * _MIX_1
-    x = (x ^ (x >> np.uint64(27))) * _MIX_2
-    x ^= x >> np.uint64(31)
-    n = x >> np.uint64(40)
-    odds = (_F(n) + _HALF) / (_F(_LAST - n) + _HALF)
-    return min(max(np.log(odds), -_NOISE_LIMIT), _NOISE_LIMIT)
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _weight_gradients(slope, weight, gate, l2, out):  # type: ignore[no-untyped-def]
+    for j in range(len(weight)):
+        out[j] = slope[j] * weight[j] * gate[j] + _TWO * l2 * weight[j] * weight[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _gate_gradients(slope, weight, gate_slope, alpha, l0, shift, out):  # type: ignore[no-untyped-def]
+    for j in range(len(weight)):
+        limited = min(max(alpha[j], -_LIMIT), _LIMIT)
+        opened = _ONE / (_ONE + exp(-(limited + shift)))
+        out[j] = slope[j] * weight[j] * gate_slope[j] + l0 * opened * (_ONE - opened)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _adam(gradient, mean, square, parameter, rate, unbias):  # type: ignore[no-untyped-def]
+    for j in range(len(parameter)):
+        first = _DECAY_1 * mean[j] + _REST_1 * gradient[j]
+        second = _DECAY_2 * square[j] + _REST_2 * gradient[j] * gradient[j]
+        mean[j] = first
+        square[j] = second
+        parameter[j] -= rate * first / (np.sqrt(second * unbias) + _TINY)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _exponentiate(log_weight, largest, weight):  # type: ignore[no-untyped-def]
+    for j in range(len(log_weight)):
+        log_weight[j] = min(log_weight[j], largest)
+        weight[j] = exp(log_weight[j])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _adam(mean, square, gradient):  # type: ignore[no-untyped-def]
-    return _DECAY_1 * mean + _REST_1 * gradient, _DECAY_2 * square + _REST_2 * gradient * gradient
+def _draw_noise(key, order, noise):  # type: ignore[no-untyped-def]
+    for j in range(len(order)):
+        x = key + np.uint64(order[j])
+        x = (x ^ (x >> np.uint64(30))) * _MIX_1
+        x = (x ^ (x >> np.uint64(27))) * _MIX_2
+        x ^= x >> np.uint64(31)
+        n = np.int32(x >> np.uint64(40))
+        odds = (_F(n) + _HALF) / (_F(_LAST - n) + _HALF)
+        noise[j] = min(max(log(odds), -_NOISE_LIMIT), _NOISE_LIMIT)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _open_gates(alpha, noise, gate, slope, beta, gamma, zeta):  # type: ignore[no-untyped-def]
+    for j in range(len(alpha)):
+        limited = min(max(alpha[j], -_LIMIT), _LIMIT)
+        s = _ONE / (_ONE + exp(-(noise[j] + limited) / beta))
+        stretched = s * (zeta - gamma) + gamma
+        gate[j] = min(max(stretched, _ZERO), _ONE)
+        inside = (zeta - gamma) * s * (_ONE - s) / beta
+        slope[j] = inside if (stretched > _ZERO) and (stretched < _ONE) else _ZERO
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _statistics(alpha, weight, shift, out):  # type: ignore[no-untyped-def]
+    expected = squares = _ZERO
+    kept = 0
+    for j in range(len(alpha)):
+        limited = min(max(alpha[j], -_LIMIT), _LIMIT)
+        expected += _ONE / (_ONE + exp(-(limited + shift)))
+        squares += weight[j] * weight[j]
+        kept += alpha[j] > -shift
+    out[EXPECTED_OPEN] += expected
+    out[SQUARED_WEIGHT] += squares
+    out[FINAL_OPEN] += kept
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _descend(p, total, step):  # type: ignore[no-untyped-def]
-    """Adam's step of one clone; `total` is the derivative of the loss in the clone's weight."""
-    weight = p[WEIGHT]
-    p[MEAN_W], p[SQUARE_W] = _adam(p[MEAN_W], p[SQUARE_W], total * weight * p[GATE] + _F(2) * step.l2 * weight * weight)
-    p[LOG_WEIGHT] = min(
-        p[LOG_WEIGHT] - step.rate_weight * p[MEAN_W] / (np.sqrt(p[SQUARE_W] * step.unbias) + _TINY), step.largest
-    )
-    p[WEIGHT] = np.exp(p[LOG_WEIGHT])
+def _descend(p, slope, work, step):  # type: ignore[no-untyped-def]
+    """Adam's step of a block; `slope` is the derivative of the loss in each clone's weight."""
+    # The gates' gradient first: it needs the weights before their step.
     if step.rate_alpha > _ZERO:
-        gradient = total * weight * p[SLOPE] + step.l0 * p[OPEN] * (_ONE - p[OPEN])
-        p[MEAN_A], p[SQUARE_A] = _adam(p[MEAN_A], p[SQUARE_A], gradient)
-        p[ALPHA] -= step.rate_alpha * p[MEAN_A] / (np.sqrt(p[SQUARE_A] * step.unbias) + _TINY)
+        _gate_gradients(slope, p[WEIGHT], p[SLOPE], p[ALPHA], step.l0, step.shift, work)
+        _adam(work, p[MEAN_A], p[SQUARE_A], p[ALPHA], step.rate_alpha, step.unbias)
+    _weight_gradients(slope, p[WEIGHT], p[GATE], step.l2, work)
+    _adam(work, p[MEAN_W], p[SQUARE_W], p[LOG_WEIGHT], step.rate_weight, step.unbias)
+    _exponentiate(p[LOG_WEIGHT], step.largest, p[WEIGHT])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _open_gate(p, noise, step):  # type: ignore[no-untyped-def]
-    """Set the gate, its slope and the open probability of one clone."""
-    alpha = min(max(p[ALPHA], -_LIMIT), _LIMIT)
-    s = _ONE / (_ONE + np.exp(-(noise + alpha) / step.beta))
-    stretched = s * (step.zeta - step.gamma) + step.gamma
-    p[GATE] = min(max(stretched, _ZERO), _ONE)
-    inside = _ZERO < stretched < _ONE
-    p[SLOPE] = (step.zeta - step.gamma) * s * (_ONE - s) / step.beta if inside else _ZERO
-    p[OPEN] = _ONE / (_ONE + np.exp(-(alpha + step.shift)))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def epoch_pass(  # type: ignore[no-untyped-def]
-    first, last, ptr, order, row, indptr, indices, data, duals, state, totals, statistics, step
-):
+def epoch_pass(first, last, ptr, order, row, table, duals, state, totals, statistics, step):  # type: ignore[no-untyped-def]
     """One pass over the cells [first, last): update with `duals`, then gates, totals and statistics of the result.
 
     duals float32 (n_cells, n_metrics): derivative of the loss in each cell's total; totals float64, the same shape.
     """
+    slope, work = np.empty(BLOCK, _F), np.empty(BLOCK, _F)
+    sum_of_block = np.empty(totals.shape[1], _F)
     for cell in range(first, last):
-        dual = duals[cell]
         total = totals[cell]
         total[:] = 0.0
-        expected = squares = 0.0
-        kept = 0
-        for i in range(ptr[cell], ptr[cell + 1]):
-            p = state[i]
-            begin, end = indptr[row[i]], indptr[row[i] + 1]
+        statistics[cell, :] = 0.0
+        for begin in range(ptr[cell], ptr[cell + 1], BLOCK):
+            end = min(begin + BLOCK, ptr[cell + 1])
+            p, rows, n = state[:, begin:end], row[begin:end], end - begin
             if step.update:
-                slope = _ZERO
-                if p[GATE] != _ZERO:
-                    for k in range(begin, end):
-                        slope += data[k] * dual[indices[k]]
-                _descend(p, slope, step)
+                products(table, rows, p[GATE], duals[cell], slope[:n])
+                _descend(p, slope[:n], work[:n], step)
             if step.resample == 2:
-                _open_gate(p, _noise(step.key, order[i]), step)
+                _draw_noise(step.key, order[begin:end], work[:n])
             elif step.resample == 1:
-                _open_gate(p, _ZERO, step)
-            value = p[WEIGHT] * p[GATE]
-            if value != _ZERO:
-                for k in range(begin, end):
-                    total[indices[k]] += data[k] * value
-            expected += p[OPEN]
-            squares += p[WEIGHT] * p[WEIGHT]
-            kept += p[ALPHA] > -step.shift
-        statistics[cell, EXPECTED_OPEN] = expected
-        statistics[cell, SQUARED_WEIGHT] = squares
-        statistics[cell, FINAL_OPEN] = kept
+                work[:n] = _ZERO
+            if step.resample:
+                _open_gates(p[ALPHA], work[:n], p[GATE], p[SLOPE], step.beta, step.gamma, step.zeta)
+            for j in range(n):
+                work[j] = p[WEIGHT, j] * p[GATE, j]
+            sums(table, rows, work[:n], sum_of_block)
+            for k in range(len(total)):
+                total[k] += sum_of_block[k]
+            _statistics(p[ALPHA], p[WEIGHT], step.shift, statistics[cell])

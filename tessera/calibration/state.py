@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.random import uniform
 
 FloatArray = npt.NDArray[np.float64]
-HISTORY = ("epoch", "loss", "l0", "nonzero", "share_within_10")
+HISTORY = ("epoch", "loss", "l0", "nonzero", "share_within_10", "lambda_l0")
 
 
 @dataclass
@@ -24,7 +25,9 @@ class FitState:
 
     Attributes:
         epoch: steps taken.
-        records: state of each record in layout order, float32, shape (n_records, kernels.N_COLUMNS).
+        sampled: steps with sampled gates in all; fewer than planned after an early stop.
+        price: lambda_l0 of the next step.
+        records: state of each record in layout order, float32, shape (kernels.N_COLUMNS, n_records).
         totals: of each cell and metric with the gates drawn for the next step, shape (n_cells, n_metrics).
         statistics: of each cell, shape (n_cells, kernels.N_STATISTICS).
         history: a row a step, columns `HISTORY`.
@@ -32,6 +35,8 @@ class FitState:
     """
 
     epoch: int
+    sampled: int
+    price: float
     records: npt.NDArray[np.float32]
     totals: FloatArray
     statistics: FloatArray
@@ -43,15 +48,16 @@ class FitState:
 def starting_state(matrix: CalibrationMatrix, weights: FloatArray, options: FitOptions) -> FitState:
     """The state before the first step: log-weights and gate parameters with their jitters; gates not yet drawn."""
     order = matrix.layout.order
-    records = np.zeros((matrix.n_records, kernels.N_COLUMNS), dtype=np.float32)
+    records = np.zeros((kernels.N_COLUMNS, matrix.n_records), dtype=np.float32)
     logs = np.log(weights + 1e-8) + options.log_weight_jitter * _normal("fit/log_weight", options.seed, len(order))
     keep = options.keep_probability
     alpha = math.log(keep / (1 - keep)) + options.gate_jitter * _normal("fit/gate", options.seed, len(order))
-    records[:, kernels.LOG_WEIGHT] = np.minimum(logs, largest_log_weight(weights, options))[order]
-    records[:, kernels.WEIGHT] = np.exp(records[:, kernels.LOG_WEIGHT])
-    records[:, kernels.ALPHA] = alpha[order]
+    records[kernels.LOG_WEIGHT] = np.minimum(logs, largest_log_weight(weights, options))[order]
+    records[kernels.WEIGHT] = np.exp(records[kernels.LOG_WEIGHT])
+    records[kernels.ALPHA] = alpha[order]
     totals = np.zeros((matrix.n_cells, matrix.n_metrics))
-    return FitState(0, records, totals, np.zeros((matrix.n_cells, kernels.N_STATISTICS)))
+    statistics = np.zeros((matrix.n_cells, kernels.N_STATISTICS))
+    return FitState(0, options.epochs, options.lambda_l0, records, totals, statistics)
 
 
 def check_weights(matrix: CalibrationMatrix, weights: FloatArray) -> FloatArray:
@@ -68,6 +74,11 @@ def check_weights(matrix: CalibrationMatrix, weights: FloatArray) -> FloatArray:
     if not weights.any():
         raise FitError("All initial weights are 0; the fit scales weights and needs a start above 0.")
     return weights
+
+
+def fit_fingerprint(matrix: CalibrationMatrix, weights: FloatArray) -> str:
+    """Hash of everything that a fit starts from but its options."""
+    return hashlib.blake2b(matrix.fingerprint.encode() + weights.tobytes(), digest_size=16).hexdigest()
 
 
 def l2_factor(weights: FloatArray, options: FitOptions) -> float:

@@ -27,6 +27,8 @@ from tessera.matrix.metrics import Metrics
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+    from tessera.matrix.rows import Table
+
 SCHEMA_VERSION = 1
 _MAX_METRICS = np.iinfo(np.uint16).max
 NO_CLONE = "the area holds no clone"
@@ -118,6 +120,13 @@ class CalibrationMatrix:
         )  # fmt: skip
 
     @cached_property
+    def table(self) -> Table:
+        """The value table in the form in which passes over blocks of records are faster (see `rows`)."""
+        from tessera.matrix.rows import table_form
+
+        return table_form(self.value_table)
+
+    @cached_property
     def cell_work(self) -> FloatArray:
         """Work of a pass over each cell, in values read (a record counts as ten), shape (n_cells,)."""
         length = np.diff(self.value_table.indptr)[self.value_row] + 10.0
@@ -171,6 +180,17 @@ class CalibrationMatrix:
     def row_sums(self) -> FloatArray:
         """Estimates at unit weights, shape (n_targets,)."""
         return self.matvec(np.ones(self.n_records))
+
+    def subset(self, records: npt.NDArray[np.integer[Any]]) -> CalibrationMatrix:
+        """The matrix of some of the records, with the same targets and only the situations that are left.
+
+        Args:
+            records: their numbers, ascending, shape (n,).
+        """
+        used, value_row = np.unique(self.value_row[records], return_inverse=True)
+        return replace(
+            self, value_table=self.value_table[used], value_row=value_row.astype(np.int32), cell=self.cell[records]
+        )
 
     def to_csr(self) -> csr_array:
         """M itself, csr_array float64, shape (n_targets, n_records): for peers and tests, large at scale."""

@@ -1,59 +1,162 @@
-"""From state values to the calibration matrix: metrics are evaluated state by state, each clone pointing to its row.
+"""CalibrationPackage: what a fit starts from, in one file: matrix, initial weights, and where they came from.
 
-Holds the joining only. The value table has one row a clone that the engine simulated; states are read one at a time.
+Holds no fit and reads no source. A package is a tree in the `pytree-h5` format (docs/ep-01-pytree-hdf5.md), so it is
+read without unpickling anything; `tessera tree FILE` lists it. Layout, schema version 1:
+
+    format, schema_version      "tessera-calibration-package", 1
+    matrix                      `CalibrationMatrix.to_tree()`
+    initial_weights             float64, shape (n_records,), in households
+    provenance                  text and numbers by name: scale, seed, hashes, versions
+
+The content hash is that of the tree (`tessera.pytree.fingerprint`): equal for equal contents, whatever file holds them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
+import numpy.typing as npt
 
-from tessera.errors import MatrixError
-from tessera.geography import areas
-from tessera.geography.clones import Clones
-from tessera.matrix.calibration_matrix import CalibrationMatrix, build
-from tessera.matrix.evaluation import evaluate
-from tessera.matrix.metrics import compile_metrics
-from tessera.rules.state_values import StateValues
+from tessera.errors import MatrixError, StorageError
+from tessera.matrix.calibration_matrix import CalibrationMatrix
+
+FORMAT = "tessera-calibration-package"
+SCHEMA_VERSION = 1
+EXCLUSIONS = "target_exclusions"
+"""Provenance: the exclude rules of the target configuration that the package was built with, one a line."""
+
+Fact = str | int | float | bool
+FloatArray = npt.NDArray[np.float64]
 
 
-def matrix_from_state_values(
-    targets: pd.DataFrame, clones: Clones, state_values: Mapping[str, StateValues]
-) -> CalibrationMatrix:
-    """The calibration matrix of some targets.
+@dataclass(frozen=True)
+class CalibrationPackage:
+    """A calibration problem.
 
-    Args:
-        targets: one row a target, as `tessera.targets.selection.read_targets` gives them.
-        clones: placement of all clones.
-        state_values: postal code -> engine values; a lazy mapping is read one state at a time.
+    Attributes:
+        matrix: of n_targets targets and n_records clones.
+        initial_weights: float64, shape (n_records,), in households, at least 0: the design weights.
+        provenance: what it was made from, text and numbers by name.
 
     Raises:
-        MatrixError: a clone without engine values, or values of clones that are not of this placement.
+        MatrixError: on making one whose weights do not fit the matrix, or with a target that is not finite.
     """
-    from scipy.sparse import vstack
 
-    metrics = compile_metrics(targets)
-    value_row = np.full(clones.n_records, -1, dtype=np.int64)
-    blocks = []
-    n_rows = 0
-    for usps in state_values:
-        state = state_values[usps]
-        where = clones.state_fips[state.records[state.records < clones.n_records]]
-        if len(where) != len(state.records) or (where != areas.state_by_usps(usps).fips).any():
+    matrix: CalibrationMatrix
+    initial_weights: FloatArray
+    provenance: Mapping[str, Fact] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_weights(self.initial_weights, self.matrix.n_records)
+        _check_targets(self.matrix)
+        for name, fact in self.provenance.items():
+            if not isinstance(fact, Fact):
+                raise MatrixError(
+                    f"The package's provenance has {name} = {fact!r} ({type(fact).__name__}); wanted text or a number."
+                )
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the contents, in hexadecimal; equal for equal contents."""
+        from tessera.pytree.fingerprint import tree_sha256
+
+        return tree_sha256(self.to_tree())
+
+    def to_tree(self) -> dict[str, Any]:
+        """A plain tree for storage; `from_tree` reads it back."""
+        return {
+            "format": FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "matrix": self.matrix.to_tree(),
+            "initial_weights": self.initial_weights,
+            "provenance": dict(self.provenance),
+        }
+
+    @classmethod
+    def from_tree(cls, tree: Any) -> CalibrationPackage:
+        """The package of a stored tree; raises `MatrixError` for anything else, or for another schema version."""
+        if not isinstance(tree, Mapping) or tree.get("format") != FORMAT:
+            raise MatrixError(f"This tree is no calibration package: {_what(tree)}.")
+        version = tree.get("schema_version")
+        if version != SCHEMA_VERSION:
             raise MatrixError(
-                f"state_values[{usps}] holds clones that are not placed in {usps}: it was made for another placement. "
-                f"Materialise state_values for {usps} again."
+                f"The calibration package has schema version {version}; this code reads {SCHEMA_VERSION}. Materialise "
+                "calibration_matrix again, or read it with the release that wrote it."
             )
-        blocks.append(evaluate(metrics, state.values))
-        value_row[state.records] = n_rows + np.arange(len(state.records))
-        n_rows += len(state.records)
-    missing = np.flatnonzero(value_row < 0)
-    if missing.size:
-        states = sorted({areas.state_by_fips(int(fips)).usps for fips in clones.state_fips[missing]})
-        raise MatrixError(
-            f"{missing.size} clones in {', '.join(states)} have no engine values. Materialise state_values for these "
-            "states, then calibration_matrix."
+        missing = [part for part in ("matrix", "initial_weights", "provenance") if part not in tree]
+        if missing:
+            raise MatrixError(
+                f"The calibration package lacks {', '.join(missing)}; materialise calibration_matrix again."
+            )
+        return cls(
+            matrix=CalibrationMatrix.from_tree(tree["matrix"]),
+            initial_weights=np.asarray(tree["initial_weights"], dtype=np.float64),
+            provenance=dict(tree["provenance"]),
         )
-    return build(targets, metrics, vstack(blocks, format="csr"), value_row, clones.cell, areas.stratum_districts())
+
+
+def write_package(path: Path, package: CalibrationPackage) -> str:
+    """Write a package atomically; returns its content hash."""
+    from tessera.pytree.io import dump_tree
+
+    return dump_tree(package.to_tree(), path).sha256
+
+
+def read_package(path: Path) -> CalibrationPackage:
+    """The package in a file: of `write_package`, or the stored asset `calibration_matrix`.
+
+    Raises:
+        StorageError: a missing, damaged or foreign file.
+        MatrixError: a file that holds something else, or a package of another schema version; names the file.
+    """
+    from tessera.pytree.io import load_tree
+
+    if not path.is_file():
+        raise StorageError(
+            f"{path}: no such calibration package. Make one with `make run` (it is the asset calibration_matrix, "
+            "calibration_matrix.h5 among the assets that `tessera paths` shows), or name another file."
+        )
+    try:
+        return CalibrationPackage.from_tree(load_tree(path))
+    except MatrixError as error:
+        raise MatrixError(f"{path}: {error}") from error
+
+
+def _what(tree: Any) -> str:
+    """What a tree that is no package seems to be, and what to do."""
+    if isinstance(tree, Mapping) and "value_table" in tree:
+        return (
+            "it is a calibration matrix without initial weights, as earlier releases stored it; materialise "
+            "calibration_matrix again"
+        )
+    if isinstance(tree, Mapping):
+        keys = ", ".join(map(str, list(tree)[:8]))
+        return f"it holds {keys or 'nothing'}; name the file of the asset calibration_matrix"
+    return f"it is a {type(tree).__name__}; name the file of the asset calibration_matrix"
+
+
+def _check_weights(weights: FloatArray, n_records: int) -> None:
+    if weights.shape != (n_records,):
+        raise MatrixError(f"The package has initial weights of shape {weights.shape}; wanted ({n_records},).")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if bad.size:
+        raise MatrixError(
+            f"The package's initial weight {int(bad[0])} is {weights[bad[0]]} ({bad.size} such weights); wanted finite "
+            "ones of at least 0. Materialise clones and calibration_matrix again."
+        )
+
+
+def _check_targets(matrix: CalibrationMatrix) -> None:
+    values = matrix.target_values
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        row = int(bad[0])
+        raise MatrixError(
+            f"The package's target {matrix.targets['name'].iloc[row]!r} (row {row}) has the value {values[row]}; "
+            f"{bad.size} targets are not finite. Correct policy_targets, then materialise calibration_matrix again."
+        )

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tessera.calibration.fit import FitProgress, FitResult, fit, learning_rate
+from tessera.calibration.fit import FitProgress, FitResult, fit
 from tessera.calibration.log import target_table
 from tessera.calibration.options import FitOptions
 from tessera.calibration.presets import preset
+from tessera.calibration.schedule import learning_rate
 from tessera.errors import FitError, StorageError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
@@ -136,7 +137,7 @@ def test_progress_and_logs(make_matrix: MakeMatrix) -> None:
     result = fit(matrix, np.full(200, 90.0), QUICK, progress=seen.append)
     assert [report.epoch for report in seen] == list(range(80))
     assert seen[-1].seconds_left == 0
-    assert result.history.columns.tolist() == ["epoch", "loss", "l0", "nonzero", "share_within_10"]
+    assert result.history.columns.tolist() == ["epoch", "loss", "l0", "nonzero", "share_within_10", "lambda_l0"]
     assert result.target_log["epoch"].unique().tolist() == [25, 50, 75, 80]
     last = result.target_log[result.target_log["epoch"] == 80].drop(columns="epoch").reset_index(drop=True)
     pd.testing.assert_frame_equal(last, target_table(matrix, result.weights))
@@ -144,13 +145,13 @@ def test_progress_and_logs(make_matrix: MakeMatrix) -> None:
 
 def test_learning_rate_falls_at_the_end_and_in_the_polish() -> None:
     options = FitOptions(epochs=100, polish_epochs=50, decay_share=0.2)
-    rates = [learning_rate(epoch, options) for epoch in range(1, 151)]
+    rates = [learning_rate(epoch, 100, options) for epoch in range(1, 151)]
     assert set(rates[:80]) == {0.15}
     assert rates[99] == pytest.approx(0.15 * 0.05)
     assert rates[80:100] == sorted(rates[80:100], reverse=True)
     assert rates[100:] == sorted(rates[100:], reverse=True)
     assert rates[100] < 0.05
-    assert learning_rate(100, replace(options, decay_share=0.0)) == 0.15
+    assert learning_rate(100, 100, replace(options, decay_share=0.0)) == 0.15
 
 
 @pytest.mark.parametrize("value", [-1.0, -700.0, 0.0, 1e-3])

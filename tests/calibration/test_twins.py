@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessera.calibration import kernels
+from tessera.calibration.epochs import Epochs
 from tessera.calibration.fit import fit
 from tessera.calibration.gates import epoch_key, gate_noise, gates, open_probability, open_shift
 from tessera.calibration.objective import Objective
@@ -28,7 +29,7 @@ def parameters(matrix: CalibrationMatrix, weights: np.ndarray) -> tuple[np.ndarr
     """Starting log-weights and gate parameters in record order."""
     records = starting_state(matrix, weights, OPTIONS).records
     result = np.empty((2, matrix.n_records))
-    result[:, matrix.layout.order] = records[:, [kernels.LOG_WEIGHT, kernels.ALPHA]].T
+    result[:, matrix.layout.order] = records[[kernels.LOG_WEIGHT, kernels.ALPHA]]
     return result[0], result[1]
 
 
@@ -103,8 +104,8 @@ def test_kernel_gradient_is_that_of_numpy(make_matrix: MakeMatrix) -> None:
     )
     records, loss = _after_one_step(matrix, weights)
     by_log, by_alpha = np.empty(300), np.empty(300)
-    by_log[matrix.layout.order] = 10 * records[:, kernels.MEAN_W]
-    by_alpha[matrix.layout.order] = 10 * records[:, kernels.MEAN_A]
+    by_log[matrix.layout.order] = 10 * records[kernels.MEAN_W]
+    by_alpha[matrix.layout.order] = 10 * records[kernels.MEAN_A]
     np.testing.assert_allclose(by_log, expected.by_log_weight, rtol=2e-4, atol=1e-7)
     np.testing.assert_allclose(by_alpha, expected.by_alpha, rtol=2e-4, atol=1e-7)
     estimate = matrix.to_csr() @ (np.exp(logs) * gates(alpha, noise, OPTIONS)[0])
@@ -112,13 +113,10 @@ def test_kernel_gradient_is_that_of_numpy(make_matrix: MakeMatrix) -> None:
 
 
 def _after_one_step(matrix: CalibrationMatrix, weights: np.ndarray) -> tuple[np.ndarray, float]:
-    from tessera.calibration.fit import Epochs
-    from tessera.matrix.kernels import CellThreads
-
-    epochs = Epochs(matrix, weights, OPTIONS)
-    state = epochs.begin()
-    with CellThreads(matrix.cell_work, 2) as threads:
-        row = epochs.advance(state, threads)
+    with Epochs(matrix, weights, OPTIONS) as epochs:
+        state = epochs.begin()
+        row = epochs.advance(state)
+        epochs.synchronise(state)
     return state.records, row[1]
 
 

@@ -21,7 +21,7 @@ from tessera import config
 from tests.stub_engine import StubRulesEngine
 
 # Few households, and clones enough that every district holds some after the fits.
-SCALE = config.Scale("test", 300, 400, 60, 120, 4, 30, 30)
+SCALE = config.Scale("test", 300, 400, 60, 120, 4, 30, 30, 5_000)
 
 
 def stage_named(name: str) -> Stage:

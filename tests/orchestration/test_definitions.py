@@ -39,7 +39,7 @@ PARENTS = {
     "clones": {"source_imputed_cps", "block_distribution"},
     "state_values": {"policy_targets", "source_imputed_cps", "clones", "takeup_rates"},
     "calibration_matrix": {"policy_targets", "clones", "state_values"},
-    "local_weights": {"calibration_matrix", "clones"},
+    "local_weights": {"calibration_matrix"},
     "state_dataset": {"source_imputed_cps", "clones", "takeup_rates", "local_weights"},
     "national_dataset": {"source_imputed_cps", "clones", "takeup_rates", "national_weights"},
     "release_gate": {"diagnostics_report", "area_metrics", "target_diagnostics"},

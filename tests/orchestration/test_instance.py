@@ -50,7 +50,7 @@ def test_what_must_not_run_twice_at_once_is_in_a_pool() -> None:
         for pool in of_asset or ():
             in_pool.setdefault(pool, set()).add(name)
     fits = {"local_weights", "local_fit_log", "national_weights", "national_fit_log"}
-    assert in_pool == {"engine": {"state_values", "area_metrics"}, "fit": fits}
+    assert in_pool == {"engine": {"state_values", "area_metrics"}, "gpu": fits}
 
 
 def test_loggers_are_the_librarys_alone(instance: dg.DagsterInstance) -> None:

@@ -13,7 +13,7 @@ from tessera.sources import acs_pums, cps_asec, cps_org, irs_puf, scf, sipp
 from tessera.sources.marks import read_mark, sidecar_of
 from tessera.sources.registry import prepare, prepare_source, sources
 
-SCALE = Scale("test", 60, 120, 30, 10, 2, 10, 10)
+SCALE = Scale("test", 60, 120, 30, 10, 2, 10, 10, 100)
 READERS = {
     "cps_asec": cps_asec.read, "irs_puf": irs_puf.read, "acs_pums": acs_pums.read, "sipp": sipp.read, "scf": scf.read,
     "cps_org": cps_org.read,

@@ -1,0 +1,89 @@
+"""One measured run in a process of its own: seconds, memory beyond the imports, and the loss that a fit reaches.
+
+Usage: python benchmarks/measure.py fit|calibrate FOLDER OPTIONS
+
+FOLDER holds package.h5; OPTIONS are those of the mode as JSON, with `threads` for the processors. Compiled code comes
+from the cache: `benchmarks/fit.py` runs a tiny fit first. Peak memory counts everything after the imports: reading the
+problem, its factors, the fit. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import tessera.calibration.dual
+import tessera.calibration.fit
+import tessera.calibration.sparsify  # noqa: F401
+from tessera.calibration.dual import calibrate
+from tessera.calibration.dual_options import DualOptions
+from tessera.calibration.fit import fit
+from tessera.calibration.log import target_table
+from tessera.calibration.options import FitOptions
+from tessera.diagnostics.weights import weights_health
+from tessera.matrix.package import read_package
+
+
+def peak_mb() -> float:
+    """Largest memory of this process so far, MB. Unlike getrusage's, it does not count the parent's from before exec."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def measure(mode: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Figures of one run."""
+    before = peak_mb()
+    package = read_package(folder / "package.h5")
+    matrix, start = package.matrix, package.initial_weights
+    _ = matrix.layout, matrix.table  # what every fit needs is made once, and belongs to the problem
+    begun = time.perf_counter()
+    if mode == "fit":
+        settings = FitOptions(**options)
+        result: Any = fit(matrix, start, settings)
+        per_step = {"epoch_s": _epoch_seconds(matrix, start, settings)}
+    else:
+        result = calibrate(matrix, start, DualOptions(**options))
+        per_step = {
+            "iterations": len(result.history) - 1,
+            "dual_gradient": float(result.history["dual_gradient"].iloc[-1]),
+            "converged": result.converged,
+        }
+    seconds = time.perf_counter() - begun
+    table = target_table(matrix, result.weights)
+    error = table["abs_rel_error"].to_numpy()
+    target = np.abs(table["target"].to_numpy())
+    health = weights_health(result.weights, start)
+    return per_step | {
+        "seconds": result.seconds,
+        "seconds_with_set_up": seconds,
+        "peak_mb": peak_mb() - before,
+        "loss": float(np.sum((table["error"].to_numpy() / (target + 1)) ** 2)),
+        "share_within": {str(p): float(np.mean(error <= p / 100)) for p in (1, 5, 10)},
+        "records": health.n_nonzero,
+        "effective_sample_size": health.ess,
+    }
+
+
+def _epoch_seconds(matrix: Any, start: np.ndarray, options: FitOptions) -> float:
+    """Seconds of an epoch in full run, without what a fit does once; the median of the later half."""
+    from tessera.calibration.epochs import Epochs
+
+    times = []
+    with Epochs(matrix, start, options) as epochs:
+        state = epochs.begin()
+        for _ in range(min(options.epochs, 40) - 1):
+            begun = time.perf_counter()
+            epochs.advance(state)
+            times.append(time.perf_counter() - begun)
+    return float(np.median(times[len(times) // 2 :]))
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))))

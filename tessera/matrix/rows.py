@@ -1,0 +1,194 @@
+"""Passes over rows of the value table in blocks of records: products with a dual, and weighted sums.
+
+The value table comes in one of two forms. `DenseTable` holds every value, zeros too, so that a row is one run of memory
+that vector instructions read 8 or 16 values at a time; `SparseTable` is CSR. A dense row of K metrics costs what some
+K / 8 values of a sparse one cost, so `table_form` takes the dense form from a density of about an eighth on, as long as
+it is not too large. Both give the same sums within rounding of single precision; a form is chosen once for a matrix.
+
+A block is at most BLOCK records of one cell: its rows are read for the products, are still in the nearest cache when
+they are read again for the sums, and sums in single precision run over no more than a block.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+from numba.extending import overload
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+BLOCK = 128
+DENSE_FROM = 0.12
+DENSE_LIMIT_BYTES = 4 << 30
+_F = np.float32
+_ZERO = _F(0)
+
+
+class DenseTable(NamedTuple):
+    """Values float32, shape (n_rows, n_metrics)."""
+
+    values: npt.NDArray[np.float32]
+
+
+class SparseTable(NamedTuple):
+    """The value table in CSR: indptr int64, indices uint16, data float32; `n_metrics` columns."""
+
+    indptr: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.uint16]
+    data: npt.NDArray[np.float32]
+    n_metrics: int
+
+
+Table = DenseTable | SparseTable
+
+
+def table_form(table: csr_array) -> Table:
+    """The form in which passes over a value table are faster."""
+    n_rows, n_metrics = table.shape
+    cells = n_rows * n_metrics
+    if cells and table.nnz >= DENSE_FROM * cells and 4 * cells <= DENSE_LIMIT_BYTES:
+        return DenseTable(np.ascontiguousarray(table.toarray(), dtype=np.float32))
+    return SparseTable(table.indptr.astype(np.int64), table.indices.astype(np.uint16), table.data, n_metrics)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def dense_products(table, row, wanted, dual, out):  # type: ignore[no-untyped-def]
+    """out[j] = sum_k value[row[j], k] * dual[k] where wanted[j] is not 0, else 0."""
+    values = table.values
+    for j in range(len(row)):
+        total = _ZERO
+        if wanted[j] != _ZERO:
+            line = values[row[j]]
+            for k in range(len(dual)):
+                total += line[k] * dual[k]
+        out[j] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sparse_products(table, row, wanted, dual, out):  # type: ignore[no-untyped-def]
+    """As `dense_products`, over the values that are stored."""
+    indptr, indices, data = table.indptr, table.indices, table.data
+    for j in range(len(row)):
+        total = _ZERO
+        if wanted[j] != _ZERO:
+            for k in range(indptr[row[j]], indptr[row[j] + 1]):
+                total += data[k] * dual[indices[k]]
+        out[j] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def dense_sums(table, row, weight, out):  # type: ignore[no-untyped-def]
+    """out[k] = sum_j value[row[j], k] * weight[j], float32; four rows at a time, to touch `out` less often."""
+    values = table.values
+    out[:] = _ZERO
+    whole = len(row) - len(row) % 4
+    for j in range(0, whole, 4):
+        a, b, c, d = values[row[j]], values[row[j + 1]], values[row[j + 2]], values[row[j + 3]]
+        wa, wb, wc, wd = weight[j], weight[j + 1], weight[j + 2], weight[j + 3]
+        if wa != _ZERO or wb != _ZERO or wc != _ZERO or wd != _ZERO:
+            for k in range(len(out)):
+                out[k] += (a[k] * wa + b[k] * wb) + (c[k] * wc + d[k] * wd)
+    for j in range(whole, len(row)):
+        a, wa = values[row[j]], weight[j]
+        if wa != _ZERO:
+            for k in range(len(out)):
+                out[k] += a[k] * wa
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sparse_sums(table, row, weight, out):  # type: ignore[no-untyped-def]
+    """As `dense_sums`, over the values that are stored."""
+    indptr, indices, data = table.indptr, table.indices, table.data
+    out[:] = _ZERO
+    for j in range(len(row)):
+        if weight[j] != _ZERO:
+            for k in range(indptr[row[j]], indptr[row[j] + 1]):
+                out[indices[k]] += data[k] * weight[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def dense_precise_products(table, row, dual, out):  # type: ignore[no-untyped-def]
+    """out[j] = sum_k value[row[j], k] * dual[k], everything but the values in float64."""
+    values = table.values
+    for j in range(len(row)):
+        total = 0.0
+        line = values[row[j]]
+        for k in range(len(dual)):
+            total += np.float64(line[k]) * dual[k]
+        out[j] = total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sparse_precise_products(table, row, dual, out):  # type: ignore[no-untyped-def]
+    """As `dense_precise_products`, over the values that are stored."""
+    indptr, indices, data = table.indptr, table.indices, table.data
+    for j in range(len(row)):
+        total = 0.0
+        for k in range(indptr[row[j]], indptr[row[j] + 1]):
+            total += np.float64(data[k]) * dual[indices[k]]
+        out[j] = total
+
+
+def products(table, row, wanted, dual, out):  # type: ignore[no-untyped-def]
+    """Products of a block's rows with a dual, for either form; for compiled callers only."""
+    raise NotImplementedError("products is called from compiled code only; call dense_products or sparse_products.")
+
+
+def precise_products(table, row, dual, out):  # type: ignore[no-untyped-def]
+    """Products in float64 of a block's rows with a dual, for either form; for compiled callers only."""
+    raise NotImplementedError("precise_products is called from compiled code only; call dense_precise_products.")
+
+
+def sums(table, row, weight, out):  # type: ignore[no-untyped-def]
+    """Weighted sums of a block's rows, for either form; for compiled callers only."""
+    raise NotImplementedError("sums is called from compiled code only; call dense_sums or sparse_sums.")
+
+
+@overload(products)
+def _products(table, row, wanted, dual, out):  # type: ignore[no-untyped-def]
+    if table.instance_class is DenseTable:
+        return lambda table, row, wanted, dual, out: dense_products(table, row, wanted, dual, out)  # noqa: PLW0108 - an overload has to be a function
+    return lambda table, row, wanted, dual, out: sparse_products(table, row, wanted, dual, out)  # noqa: PLW0108 - an overload has to be a function
+
+
+@overload(precise_products)
+def _precise_products(table, row, dual, out):  # type: ignore[no-untyped-def]
+    if table.instance_class is DenseTable:
+        return lambda table, row, dual, out: dense_precise_products(table, row, dual, out)
+    return lambda table, row, dual, out: sparse_precise_products(table, row, dual, out)
+
+
+@overload(sums)
+def _sums(table, row, weight, out):  # type: ignore[no-untyped-def]
+    if table.instance_class is DenseTable:
+        return lambda table, row, weight, out: dense_sums(table, row, weight, out)  # noqa: PLW0108 - an overload has to be a function
+    return lambda table, row, weight, out: sparse_sums(table, row, weight, out)  # noqa: PLW0108 - an overload has to be a function
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dense_gather(table, row, factor, out):  # type: ignore[no-untyped-def]
+    """out[j, k] = value[row[j], k] * factor[j]."""
+    values = table.values
+    for j in range(len(row)):
+        line, target, scale = values[row[j]], out[j], factor[j]
+        for k in range(len(target)):
+            target[k] = line[k] * scale
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def sparse_gather(table, row, factor, out):  # type: ignore[no-untyped-def]
+    """As `dense_gather`, over the values that are stored."""
+    indptr, indices, data = table.indptr, table.indices, table.data
+    out[: len(row)] = _ZERO
+    for j in range(len(row)):
+        for k in range(indptr[row[j]], indptr[row[j] + 1]):
+            out[j, indices[k]] = data[k] * factor[j]
+
+
+def gather(table: Table, row: npt.NDArray[np.int32], factor: npt.NDArray[np.float32], out: npt.NDArray[Any]) -> None:
+    """Rows of the value table, each times a factor, into the first len(row) rows of `out`, float32."""
+    (dense_gather if isinstance(table, DenseTable) else sparse_gather)(table, row, factor, out)
