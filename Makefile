@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .peers
 SCALE ?= $(or $(TESSERA_SCALE),demo)
 export TESSERA_SCALE := $(SCALE)
 
-.PHONY: help setup run ui test lint format bench clean
+.PHONY: help setup run ui test lint format bench peers clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 18
@@ -38,8 +39,16 @@ format: $(STAMP) ## ruff's formatter and safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(STAMP) ## benchmarks; each prints one JSON object last
-	$(BIN)/python benchmarks/fit.py --json
+bench: $(STAMP) peers ## benchmarks against peers, some minutes; each prints one JSON object last
+	BENCH_PEER_PYTHON=$(PEERS)/bin/python $(BIN)/python benchmarks/pytree.py --json
+	BENCH_PEER_PYTHON=$(PEERS)/bin/python $(BIN)/python benchmarks/fit.py --json
+
+peers: $(PEERS)/.installed ## environment of the peers that benchmarks compare with (.peers)
+
+$(PEERS)/.installed: benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
 
 clean: ## remove what a run left behind (var/), not the environment
 	rm -rf var

@@ -1,7 +1,7 @@
 """The fit and the calibration mode against l0-python: time, memory, loss, on the same matrix in the same run.
 
 Usage: python benchmarks/fit.py [--problem small|standard|national|production] [--epochs N] [--peer-python PATH]
-       [--peer-epochs N] [--threads N] [--json]
+       [--peer-epochs N] [--threads N] [--record docs/performance.md] [--json]
 
     small       1,000 households x 40 clones, 20 metrics: a look, in seconds
     standard    10,000 x 20, 40 metrics, 19,520 targets, 12 M non-zeros of the matrix: the comparison
@@ -28,10 +28,10 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.problems import factored_problem
+from benchmarks.record import machine, table, write_section
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
 from tessera.calibration.fit import fit
@@ -40,6 +40,7 @@ from tessera.calibration.state import l2_factor
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.package import CalibrationPackage, write_package
 
+ROOT = Path(__file__).resolve().parents[1]
 # Households, clones of each, metrics, non-zero values of a household, metrics with district targets.
 PROBLEMS = {
     "small": (1_000, 40, 20, 10, None),
@@ -48,6 +49,7 @@ PROBLEMS = {
     "production": (12_000, 430, 160, 70, None),
 }
 NATIONAL_RECORDS = 50_000
+PRICES = {"lambda_l0": 1e-7, "lambda_l2": 1e-8, "beta": 0.65}  # of the recipe, local preset
 
 
 def main() -> None:
@@ -60,7 +62,8 @@ def main() -> None:
         _fill_cache()
         figures |= _ours(folder, arguments)
         if figures["peer_python"]:
-            figures |= _peer(folder, arguments, figures["peer_python"])
+            peer = run_peer(figures["peer_python"], folder, arguments.peer_epochs)
+            figures |= {f"peer_{key}": value for key, value in peer.items()}
     if "peer_epoch_s" in figures:
         figures |= {
             "ratio": figures["peer_epoch_s"] / figures["ours_epoch_s"],
@@ -69,6 +72,8 @@ def main() -> None:
             if figures["calibrate_loss"] <= figures["peer_loss"]
             else None,
         }
+    if arguments.record is not None:
+        write_section(arguments.record, f"fit-{arguments.problem}", markdown(figures))
     for key, value in figures.items():
         print(f"{key:28} {value}")
     if arguments.json:
@@ -79,27 +84,38 @@ def _write_problem(
     folder: Path, problem: tuple[CalibrationMatrix, np.ndarray], arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """Store the problem for both sides; returns its size."""
-    from scipy.sparse import csr_matrix, save_npz
-
     matrix, start = problem
     write_package(folder / "package.h5", CalibrationPackage(matrix, start, {"synthetic": True}))
-    values_of_cell = matrix.aggregation.T @ np.ones(matrix.n_targets)  # in how many targets a cell's metric is
+    targets_of = matrix.aggregation.T @ np.ones(matrix.n_targets)  # of each cell and metric, how many
     lengths = np.diff(matrix.value_table.indptr)
     figures = {
         "problem": arguments.problem,
+        "epochs": arguments.epochs,
         "clones": matrix.n_records,
         "targets": matrix.n_targets,
         "metrics": matrix.n_metrics,
         "nnz_b": int(lengths[matrix.value_row].sum()),
-        "nnz_m": int(round(float(_nonzeros(matrix, values_of_cell)))),
-        "peer_python": _peer_python(arguments) if arguments.problem in ("small", "standard") else None,
+        "nnz_m": round(_nonzeros(matrix, targets_of)),
+        "peer_python": peer_python(arguments.peer_python) if arguments.problem in ("small", "standard") else None,
     }
     if figures["peer_python"]:
-        save_npz(folder / "matrix.npz", csr_matrix(matrix.to_csr()).astype(np.float32))
-        # The same objective on both sides: ours scales squared weights to those that the recipe was tuned with.
-        scale = l2_factor(start, preset("local"))
-        np.savez(folder / "vectors.npz", weights=start, target=matrix.target_values, l2_factor=scale)
+        store_for_peer(folder, matrix, start, np.arange(matrix.n_targets))
     return figures
+
+
+def store_for_peer(folder: Path, matrix: CalibrationMatrix, start: np.ndarray, rows: np.ndarray) -> None:
+    """Write what `peer_l0.py` reads: some rows of the matrix, their targets, and the initial weights."""
+    from scipy.sparse import csr_matrix, save_npz
+
+    save_npz(folder / "matrix.npz", csr_matrix(matrix.to_csr()[rows]).astype(np.float32))
+    # The same objective on both sides: ours scales squared weights to those that the recipe was tuned with.
+    scale = l2_factor(start, preset("local"))
+    np.savez(folder / "vectors.npz", weights=start, target=matrix.target_values[rows], l2_factor=scale)
+
+
+def run_peer(python: str, folder: Path, epochs: int) -> dict[str, Any]:
+    """Figures of l0-python on a stored problem."""
+    return _child(python, "peer_l0.py", folder, {**PRICES, "epochs": epochs})
 
 
 def _nonzeros(matrix: CalibrationMatrix, rows_of_metric: np.ndarray) -> float:
@@ -119,10 +135,7 @@ def _fill_cache() -> None:
 
 def _ours(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     threads = {"threads": arguments.threads}
-    recipe = {
-        "lambda_l0": 1e-7, "lambda_l2": 1e-8, "beta": 0.65, "epochs": arguments.epochs, "polish_epochs": 0,
-        "decay_share": 0.0, "device": "cpu",
-    }  # fmt: skip
+    recipe = {**PRICES, "epochs": arguments.epochs, "polish_epochs": 0, "decay_share": 0.0, "device": "cpu"}
     fitted = _child(sys.executable, "measure.py", "fit", folder, recipe | threads)
     tolerance = {"tolerance": arguments.tolerance} | threads
     figures = {f"ours_{key}": value for key, value in fitted.items()}
@@ -136,11 +149,6 @@ def _ours(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
-def _peer(folder: Path, arguments: argparse.Namespace, python: str) -> dict[str, Any]:
-    options = {"lambda_l0": 1e-7, "lambda_l2": 1e-8, "beta": 0.65, "epochs": arguments.peer_epochs}
-    return {f"peer_{key}": value for key, value in _child(python, "peer_l0.py", folder, options).items()}
-
-
 def _child(python: str, script: str, *arguments: object) -> dict[str, Any]:
     words = [json.dumps(word) if isinstance(word, dict) else str(word) for word in arguments]
     done = subprocess.run(
@@ -152,14 +160,52 @@ def _child(python: str, script: str, *arguments: object) -> dict[str, Any]:
     return figures
 
 
-def _peer_python(arguments: argparse.Namespace) -> str | None:
-    found = arguments.peer_python or os.environ.get("BENCH_PEER_PYTHON")
+def peer_python(named: str | None) -> str | None:
+    """The interpreter that has l0-python, as the module says; None, with a word on standard error, if there is none."""
     default = ROOT / ".peers" / "bin" / "python"
-    if found is None and default.exists():
-        found = str(default)
+    found = named or os.environ.get("BENCH_PEER_PYTHON") or (str(default) if default.exists() else None)
     if found is None:
         print("No peer: give --peer-python, set BENCH_PEER_PYTHON or run `make peers`.", file=sys.stderr)
     return found
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """The figures as a section of a document."""
+    sides = [("l0-python", "peer"), ("recipe", "ours"), ("calibrate", "calibrate")]
+    kept = [(name, side) for name, side in sides if f"{side}_seconds" in figures]
+    if "sparse_seconds" in figures:
+        kept.append((f"calibrate, {NATIONAL_RECORDS:,} records", "sparse"))
+    rows = []
+    for name, side in kept:
+        value = {key.removeprefix(f"{side}_"): found for key, found in figures.items() if key.startswith(f"{side}_")}
+        within = value["share_within"]
+        epoch = f"{1000 * value['epoch_s']:,.1f} ms" if "epoch_s" in value else f"{value['iterations']} steps"
+        rows.append([
+            name, epoch, f"{value['seconds']:,.1f} s", f"{value['peak_mb']:,.0f} MB", f"{value['loss']:,.3g}",
+            *(f"{within[p]:.1%}" for p in ("1", "5", "10")), f"{value['records']:,}",
+        ])  # fmt: skip
+    head = ["", "an epoch", "in all", "memory", "loss", "within 1 %", "5 %", "10 %", "records"]
+    size = (
+        f"{figures['clones']:,} clones, {figures['metrics']} metrics, {figures['targets']:,} targets, "
+        f"{figures['nnz_b'] / 1e6:,.0f} M non-zeros of B, {figures['nnz_m'] / 1e6:,.0f} M of M"
+    )
+    epochs = f"{figures['epochs']:,} epochs of the recipe as published. "
+    ratio = (
+        f"An epoch of ours takes 1/{figures['ratio']:,.0f} of the peer's time, and the fit "
+        f"{figures['memory_ratio']:.1%} of its memory. "
+        if "ratio" in figures
+        else ""
+    )
+    if figures.get("time_to_peer_loss_ratio"):
+        ratio += (
+            f"The calibration mode is below the peer's final loss in 1/{figures['time_to_peer_loss_ratio']:,.0f} of "
+            "the peer's time. "
+        )
+    return (
+        f"## Fit: the {figures['problem']} problem\n\n{size}. {epochs}{ratio}Memory is counted beyond the imports, "
+        f"the problem included.\n\n{table(head, rows)}\n\n{machine()}. Written by "
+        f"`benchmarks/fit.py --problem {figures['problem']} --record`."
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -171,6 +217,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tolerance", type=float, default=0.01, help="of the calibration mode")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--folder", default=None, help="where to write the problem; default: the system's")
+    parser.add_argument("--record", type=Path, default=None, help="document to write the table into")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.epochs is None:

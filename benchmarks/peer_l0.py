@@ -4,7 +4,7 @@ Usage: python benchmarks/peer_l0.py FOLDER OPTIONS
 
 FOLDER holds matrix.npz (the calibration matrix in CSR, float32) and vectors.npz (target, weights, l2_factor).
 The first epoch, in which the library converts the matrix, counts in `seconds` but not in `epoch_s`. The loss is the
-relative one at the final gates. Prints one JSON object.
+relative one at the final gates, whose weights go to weights.npy. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from l0.calibration import SparseCalibrationWeights
 
 
 def peak_mb() -> float:
-    """Largest memory of this process so far, MB. Unlike getrusage's, it does not count the parent's from before exec."""
-    with open("/proc/self/status", encoding="ascii") as status:
-        return int(next(line for line in status if line.startswith("VmHWM")).split()[1]) / 1024
+    """Largest memory of this process so far, MB. Not getrusage's, which counts the parent's from before exec."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 def measure(folder: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def measure(folder: str, options: dict[str, Any]) -> dict[str, Any]:
         device="cpu",
     )  # fmt: skip
     run = {
-        "M": matrix, "y": data["target"], "lambda_l0": options["lambda_l0"], "lambda_l2": options["lambda_l2"] * float(data["l2_factor"]),
+        "M": matrix, "y": data["target"], "lambda_l0": options["lambda_l0"],
+        "lambda_l2": options["lambda_l2"] * float(data["l2_factor"]),
         "lr": 0.15, "loss_type": "relative", "verbose": False,
     }  # fmt: skip
     start = time.perf_counter()
@@ -47,6 +49,7 @@ def measure(folder: str, options: dict[str, Any]) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     error = (model.predict(matrix).detach().numpy() - data["target"]) / (np.abs(data["target"]) + 1)
     size = np.abs(error)
+    np.save(folder + "/weights.npy", model.get_weights(deterministic=True).detach().numpy())
     return {
         "epoch_s": seconds / (options["epochs"] - 1),
         "seconds": first + seconds,

@@ -15,6 +15,9 @@ What an input receives from a partitioned asset:
 | any other type                     | any               | several keys        | error: annotate `PartitionedTree` |
 | (none: `load_asset_value`)         | -                 | outside a run       | one key: the tree        |
 
+With the input metadata `{"allow_missing_partitions": True}` a `PartitionedTree` goes on without the partitions that
+have no file, named in its `missing`, and a single tree that is missing arrives as None; else they are an error.
+
 So what arrives never depends on how many partitions there happen to be: a fan-in of one state takes the same path as
 one of 51. Assets that run in chunks annotate `PartitionedTree` and return `PartitionedOutput`.
 """
@@ -30,7 +33,7 @@ import dagster as dg
 
 from tessera.errors import StorageError, StructureError
 from tessera.pytree.partitions import PartitionedOutput, PartitionedTree
-from tessera.pytree.stores import as_path
+from tessera.pytree.stores import as_path, exists
 
 if TYPE_CHECKING:
     from tessera.pytree.contents import TreeSummary
@@ -112,8 +115,12 @@ class PytreeIOManager(dg.ConfigurableIOManager):
         from tessera.pytree.io import load_tree
 
         path = self.path_of(context.asset_key, key)
-        if not path.is_file():
-            raise StorageError(self._missing(context, [] if key is None else [key], path))
+        if not exists(path):
+            missing = [] if key is None else [key]
+            if missing and _allows_missing(context):
+                context.log.warning(f"{context.asset_key.to_user_string()}: going on without the partition {key}.")
+                return None
+            raise StorageError(self._missing(context, missing, path))
         return load_tree(path)
 
     def _load_mapping(self, context: dg.InputContext, keys: list[str]) -> PartitionedTree:

@@ -18,11 +18,12 @@ _CHUNK = 1 << 20
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A temporary path beside `path`; on leaving the block without an error it is fsynced and renamed to `path`.
 
-    On an error the temporary file is removed and `path` is as it was. A full disk or a folder that cannot be written
-    raises `StorageError` naming the file and the free space.
+    With `durable=False` it is renamed without waiting for the disk: a loss of power may then lose the file, and what it
+    replaced. On an error the temporary file is removed and `path` is as it was. A full disk or a folder that cannot be
+    written raises `StorageError` naming the file and the free space.
     """
     temporary = path
     try:
@@ -31,10 +32,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        _sync(temporary)
+        if durable:
+            _sync(temporary)
         temporary.chmod(0o644)
         temporary.replace(path)
-        _sync(path.parent)
+        if durable:
+            _sync(path.parent)
     except OSError as error:
         if isinstance(error, StorageError):
             raise

@@ -1,25 +1,33 @@
-"""The clones that a pass still has to visit: all at first, later only those whose gate can still open.
+"""The clones that a pass still has to visit: all at first, later only those whose gate may be expected to open again.
 
-A gate that is closed whatever the noise (alpha below -NOISE_LIMIT plus the point where the final gate closes) has no
-slope, so that only the price moves its alpha, downwards: it stays closed for good. In the polish gates are fixed, so
-every closed one is. Such clones are taken out of the arrays that a pass goes through, in the order of the layout; their
-place in the full state says so by an alpha of DEAD_ALPHA, from which a resumed fit takes out the same ones.
+A gate that is closed has no slope, so that only the price moves its alpha, downwards. It is left out, for good, when it
+is closed and its chance of opening in a draw has fallen to SELDOM of the keep probability that it began with (with a
+keep probability below 0.001: to nothing, as noise is limited). In the polish gates are fixed, so every closed one is
+left out. Such clones are taken out of the arrays that a pass goes through, in the order of the layout; their place in
+the full state says so by an alpha of DEAD_ALPHA, from which a resumed fit takes out the same ones.
+
+What that saves and changes: on 100,000 records, 8 to 9 % of which are kept, 1,000 epochs take half the time and 3,000 a
+quarter; records kept and loss change by 0.1 to 0.3 %, where another seed changes the loss by 4 %.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tessera.calibration import kernels
-from tessera.calibration.gates import NOISE_LIMIT
+from tessera.calibration.gates import ALPHA_LIMIT, open_shift
+from tessera.calibration.options import FitOptions
 from tessera.matrix.calibration_matrix import Layout
 
 DEAD_ALPHA = np.float32(-1000.0)
 SHRINK_EVERY = 50  # steps between looks
 WORTH_IT = 0.05  # share of the clones that has to be closed for good
+SELDOM = 1e-3
+NEVER = 0.99e-6  # no noise opens a gate whose chance is below the limit of the noise
 
 
 @dataclass
@@ -78,11 +86,13 @@ class ActiveSet:
         return ActiveSet.of(layout, records)
 
 
-def closed_for_good(records: npt.NDArray[np.float32], shift: float) -> npt.NDArray[np.bool_]:
-    """Clones that no noise can open again; `shift` is that of the open probability (`gates.open_shift`)."""
-    return np.asarray(records[kernels.ALPHA] < closing_alpha(shift))
+def closed_for_good(records: npt.NDArray[np.float32], options: FitOptions) -> npt.NDArray[np.bool_]:
+    """Clones that are closed and not expected to open again, shape (n_active,)."""
+    return np.asarray((records[kernels.ALPHA] < closing_alpha(options)) & (records[kernels.GATE] == 0))
 
 
-def closing_alpha(shift: float) -> np.float32:
-    """The alpha below which no noise opens a gate."""
-    return np.float32(-shift - NOISE_LIMIT - 0.01)
+def closing_alpha(options: FitOptions) -> np.float32:
+    """The alpha below which a gate opens too seldom to be visited; minus infinity if noise always may open it."""
+    chance = max(NEVER, SELDOM * options.keep_probability)
+    alpha = math.log(chance / (1 - chance)) - open_shift(options)
+    return np.float32(alpha if alpha > -ALPHA_LIMIT else -np.inf)

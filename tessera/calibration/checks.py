@@ -21,6 +21,12 @@ def whole(name: str, value: int, low: int) -> None:
         raise FitError(f"{name} is {value!r}; wanted a whole number of at least {low}.")
 
 
+def fold(name: str, value: int | None, folds: int) -> None:
+    """The number of one of some folds, or None."""
+    if value is not None and not (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < folds):
+        raise FitError(f"{name} is {value!r}; wanted a fold from 0 to {folds - 1} (holdout_folds - 1), or None.")
+
+
 def choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """One of some words."""
     if value not in allowed:

@@ -23,7 +23,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from tessera.calibration.checks import choice, number, whole
+from tessera.calibration.checks import choice, fold, number, whole
 from tessera.errors import FitError
 
 Distance = Literal["chi_square", "entropy", "logit"]
@@ -79,11 +79,7 @@ class DualOptions:
         for name in ("records", "threads"):
             if getattr(self, name) is not None:
                 whole(f"DualOptions.{name}", getattr(self, name), 1)
-        if self.holdout_fold is not None and not 0 <= self.holdout_fold < self.holdout_folds:
-            raise FitError(
-                f"DualOptions.holdout_fold is {self.holdout_fold!r}; wanted a fold from 0 to {self.holdout_folds - 1} "
-                "(holdout_folds - 1), or None."
-            )
+        fold("DualOptions.holdout_fold", self.holdout_fold, self.holdout_folds)
 
     def as_dict(self) -> dict[str, Any]:
         """The settings by name, for manifests."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.calibration import kernels
-from tessera.calibration.active import SHRINK_EVERY, ActiveSet, closed_for_good
-from tessera.calibration.budget import close_surplus, is_settled, next_price, starting_price
+from tessera.calibration.active import DEAD_ALPHA, SHRINK_EVERY, ActiveSet, closed_for_good
+from tessera.calibration.budget import close_surplus, is_settled, next_price, starting_price, warn_of_haste
 from tessera.calibration.gates import epoch_key, gates, open_shift
 from tessera.calibration.objective import Objective
 from tessera.calibration.options import FitOptions
@@ -51,7 +51,8 @@ class Epochs:
         """The state before the first step, with its gates drawn."""
         state = starting_state(self._matrix, self._weights, self._options)
         if self._has_budget:
-            curvature = self._objective.weight / self._objective.scale**2
+            warn_of_haste(self._options)
+            curvature = self._objective.curvature
             state.price = starting_price(self._matrix, self._weights, curvature)
         duals = np.zeros(state.totals.shape, dtype=np.float32)
         self._pass(state, duals, self._step(state, 0, update=False))
@@ -100,10 +101,9 @@ class Epochs:
         if state.epoch >= state.sampled:
             return
         if self._has_budget:
-            assert self._options.records is not None
             before, kept = (int(row[HISTORY.index("nonzero")]) for row in (state.history[-2:][0], state.history[-1]))
-            budget, step, steps = self._options.records, state.epoch, state.sampled
-            state.price = next_price(state.price, kept, before, self._matrix.n_records, budget, step, steps)
+            step, steps, n_records = state.epoch, state.sampled, self._matrix.n_records
+            state.price = next_price(state.price, kept, before, n_records, step, steps, self._options)
             if not is_settled(step, steps):
                 return
         state.sampled = sampled_steps(state.history, state.sampled, self._options)
@@ -111,18 +111,19 @@ class Epochs:
     def _begin_polish(self, state: FitState) -> None:
         """The polish solves another problem: its moments start afresh, and closed gates stay closed."""
         active = self._active_set(state)
-        if self._options.records is not None:
+        if self._has_budget:
+            assert self._options.records is not None
             close_surplus(active, self._options.records)
         active.records[[kernels.MEAN_W, kernels.SQUARE_W]] = 0
         closed = active.records[kernels.GATE] == 0
         self._replace(active.without(self._matrix.layout, closed, state.records, always=True))
         # The totals at hand still count what the budget has just closed.
-        if self._options.records is not None:
+        if self._has_budget:
             self._pass(state, np.zeros(state.totals.shape, np.float32), self._step(state, state.epoch, update=False))
 
     def _shrink(self, state: FitState) -> None:
         active = self._active_set(state)
-        closed = closed_for_good(active.records, open_shift(self._options))
+        closed = closed_for_good(active.records, self._options)
         self._replace(active.without(self._matrix.layout, closed, state.records))
 
     def _active_set(self, state: FitState) -> ActiveSet:
@@ -191,6 +192,6 @@ def final_parameters(matrix: CalibrationMatrix, state: FitState, options: FitOpt
     """Weights, gates, log-weights and gate parameters of a full state in record order, at the final gates."""
     columns = np.empty((4, matrix.n_records))
     log_weight, alpha = (state.records[row].astype(np.float64) for row in (kernels.LOG_WEIGHT, kernels.ALPHA))
-    gate = gates(alpha, 0.0, options)[0]
+    gate = np.where(alpha == DEAD_ALPHA, 0.0, gates(alpha, 0.0, options)[0])
     columns[:, matrix.layout.order] = (np.exp(log_weight) * gate, gate, log_weight, alpha)
     return tuple(columns)

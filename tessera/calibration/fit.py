@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.calibration import checkpoint
+from tessera.calibration.checks import whole
 from tessera.calibration.device import choose_device
 from tessera.calibration.epochs import Epochs
 from tessera.calibration.log import epoch_log
@@ -49,7 +50,7 @@ class FitResult:
     Attributes:
         weights: final weights (exp(log_weight) * gates), float64, in households; exactly 0 where a gate is closed.
         gates: final gates, in [0, 1].
-        log_weight, log_alpha: the parameters.
+        log_weight, log_alpha: the parameters; log_alpha is -1000 for records that were left out of the passes.
         history: a row a step: epoch, loss (of the targets, at the gates drawn), l0 (expected open gates), nonzero
             (records whose final gate is open), share_within_10 (of the targets), lambda_l0 (the price of a record).
         target_log: every target at each logged epoch and at the end, at the final gates.
@@ -94,6 +95,7 @@ def fit(
         StorageError: a damaged checkpoint.
     """
     started = time.perf_counter()
+    whole("checkpoint_every", checkpoint_every, 1)
     weights = check_weights(matrix, initial_weights)
     fingerprint = fit_fingerprint(matrix, weights)
     with _epochs_on(choose_device(options.device), matrix, weights, options) as epochs:

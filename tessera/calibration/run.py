@@ -18,7 +18,7 @@ import pandas as pd
 from tessera.calibration.device import choose_device
 from tessera.calibration.dual_options import DualOptions
 from tessera.calibration.fit import fit
-from tessera.calibration.host_memory import require_host_memory
+from tessera.calibration.host_memory import require_host_memory, short_of_host_memory
 from tessera.calibration.memory import require_memory
 from tessera.calibration.options import FitOptions
 from tessera.calibration.progress import Progress, StepReport
@@ -114,28 +114,10 @@ def run_fit(
         StorageError: a damaged checkpoint.
     """
     device = prepare(package, request)
-    if request.mode == "calibrate":
-        return _calibrate(package, request, progress)
-    kept = checkpoints or Checkpoints(Path())
-    result = fit(
-        package.matrix,
-        package.initial_weights,
-        replace(request.recipe_options(), device=device),
-        progress=None if progress is None else lambda state: progress(StepReport.of_fit(state)),
-        checkpoint_path=None if checkpoints is None else kept.path,
-        checkpoint_every=kept.every,
-        resume=kept.resume,
-    )
-    return FitOutcome(
-        request=request,
-        weights=result.weights,
-        gates=result.gates,
-        history=result.history,
-        target_log=result.target_log,
-        fingerprint=result.fingerprint,
-        seconds=result.seconds,
-        device=device,
-    )
+    with short_of_host_memory(package.matrix):
+        if request.mode == "calibrate":
+            return _calibrate(package, request, progress)
+        return _recipe(package, request, device, progress, checkpoints)
 
 
 def prepare(package: CalibrationPackage, request: FitRequest) -> Literal["cpu", "cuda"]:
@@ -175,6 +157,35 @@ def with_initial_weights(package: CalibrationPackage, path: Path) -> Calibration
             f"{package.initial_weights.shape}, one a record of the package. Name weights that were fitted on it."
         )
     return replace(package, initial_weights=weights.astype(np.float64))
+
+
+def _recipe(
+    package: CalibrationPackage,
+    request: FitRequest,
+    device: Literal["cpu", "cuda"],
+    progress: Progress | None,
+    checkpoints: Checkpoints | None,
+) -> FitOutcome:
+    kept = checkpoints or Checkpoints(Path())
+    result = fit(
+        package.matrix,
+        package.initial_weights,
+        replace(request.recipe_options(), device=device),
+        progress=None if progress is None else lambda state: progress(StepReport.of_fit(state)),
+        checkpoint_path=None if checkpoints is None else kept.path,
+        checkpoint_every=kept.every,
+        resume=kept.resume,
+    )
+    return FitOutcome(
+        request=request,
+        weights=result.weights,
+        gates=result.gates,
+        history=result.history,
+        target_log=result.target_log,
+        fingerprint=result.fingerprint,
+        seconds=result.seconds,
+        device=device,
+    )
 
 
 def _calibrate(package: CalibrationPackage, request: FitRequest, progress: Progress | None) -> FitOutcome:

@@ -68,9 +68,9 @@ def _group_weights(targets: pd.DataFrame, options: FitOptions) -> FloatArray:
     missing = [column for column in columns if column not in targets]
     if missing:
         raise FitError(f"loss_groups is {options.loss_groups!r}, but the targets have no column {missing[0]}.")
-    keys = targets[columns[0]].astype(str)
+    keys = _names(targets[columns[0]])
     for column in columns[1:]:
-        keys = keys + "/" + targets[column].astype(str)
+        keys = keys + "/" + _names(targets[column])
     number, names = pd.factorize(keys, sort=True)
     weight = len(targets) / (len(names) * np.bincount(number)[number])
     for group, factor in options.group_multipliers:
@@ -78,3 +78,8 @@ def _group_weights(targets: pd.DataFrame, options: FitOptions) -> FloatArray:
             raise FitError(f"group_multipliers names {group!r}; the groups are {', '.join(map(str, names[:12]))}, ...")
         weight = np.where(keys.to_numpy() == group, weight * factor, weight)
     return np.asarray(weight, dtype=np.float64)
+
+
+def _names(column: pd.Series) -> pd.Series:
+    """Values as text; those missing make a group of their own."""
+    return column.astype(object).where(column.notna(), "unknown").astype(str)

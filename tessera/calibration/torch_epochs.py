@@ -25,7 +25,6 @@ import torch
 from tessera.calibration import kernels
 from tessera.calibration.active import WORTH_IT, ActiveSet, closing_alpha
 from tessera.calibration.epochs import Epochs
-from tessera.calibration.gates import open_shift
 from tessera.calibration.memory import MemoryPlan, require_memory, short_of_memory
 from tessera.calibration.options import FitOptions
 from tessera.calibration.state import FitState
@@ -136,7 +135,7 @@ class TorchEpochs(Epochs):
 
     def _shrink(self, state: FitState) -> None:
         assert self._records is not None
-        closed = self._records[kernels.ALPHA] < float(closing_alpha(open_shift(self._options)))
+        closed = self._records[kernels.ALPHA] < float(closing_alpha(self._options))
         if float(closed.double().mean()) >= WORTH_IT:
             self._fetch()
             super()._shrink(state)

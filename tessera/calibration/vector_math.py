@@ -4,7 +4,7 @@ Calls into the C library keep a loop scalar, which made these two functions the 
 argument by powers of two and evaluate a polynomial (the coefficients are those of Moshier's Cephes library, netlib):
 
     exp(x) = 2^n exp(r),  n = round(x / ln 2),  r = x - n ln 2 in two parts;   relative error below 1e-7 on [-87, 88]
-    log(x) = e ln 2 + log(m),  x = 2^e m,  sqrt(1/2) <= m < sqrt(2);           absolute error below 3e-7
+    log(x) = e ln 2 + log(m),  x = 2^e m,  sqrt(1/2) <= m < sqrt(2);           relative error below 1e-7
 
 Arguments of `exp` outside the range are clipped to it; those of `log` have to be positive and normal.
 """

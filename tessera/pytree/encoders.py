@@ -22,7 +22,16 @@ from tessera.pytree.arrays import refusal
 
 AnyArray = npt.NDArray[Any]
 Parts = Mapping[str, AnyArray]
-_DAMAGE = (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError)
+_DAMAGE = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -196,7 +205,10 @@ def _encode_compressed(leaf: Any) -> Encoded:
 def _decode_compressed(class_name: str, parts: Parts, meta: Any) -> Any:
     from scipy import sparse
 
-    matrix = getattr(sparse, class_name)(tuple(meta["shape"]), dtype=parts["data"].dtype)
+    shape = tuple(meta["shape"])
+    if len(shape) != 2 or len(parts["indptr"]) != shape["csr" not in class_name] + 1:
+        raise StructureError(f"{len(parts['indptr'])} row starts do not fit the shape {shape}; rebuild the file.")
+    matrix = getattr(sparse, class_name)(shape, dtype=parts["data"].dtype)
     for name in _COMPRESSED:
         setattr(matrix, name, parts[name])
     matrix.check_format(full_check=True)

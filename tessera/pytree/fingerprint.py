@@ -1,4 +1,8 @@
-"""sha256 of leaves and trees by content: the same whatever file, HDF5 version, compression or machine held them."""
+"""sha256 of leaves and trees by content: the same whatever file, HDF5 version, compression or machine held them.
+
+leaf = sha256(header, for each array: zero byte, then its bytes or, beyond 64 KiB, the sha256 of its 4 MiB pieces)
+tree = sha256(structure, leaf 0, leaf 1, ..., in hexadecimal, one a line)
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tessera.pytree import tables  # noqa: F401 (registers the pandas leaf kinds)
 from tessera.pytree.arrays import StoredArray, to_stored
 from tessera.pytree.encoders import encode_leaf
+from tessera.pytree.pieces import LARGE, Crew, bytes_of
+from tessera.pytree.stored import stored_flatten
 from tessera.pytree.structure import dump_json
-from tessera.pytree.tree import tree_flatten
 
 
 @dataclass(frozen=True)
-class LeafFingerprint:
-    """A leaf ready to be written, with its sha256.
+class PackedLeaf:
+    """A leaf ready to be hashed or written.
 
     Attributes:
         kind, dtype, shape: what the leaf is.
         header: canonical JSON that, with the arrays, is all that a reader needs.
         arrays: the arrays by name.
-        sha256: of header and array bytes, in hexadecimal.
-        nbytes: bytes of the arrays, uncompressed.
     """
 
     kind: str
@@ -33,34 +34,45 @@ class LeafFingerprint:
     shape: tuple[int, ...]
     header: str
     arrays: dict[str, StoredArray]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays, uncompressed."""
+        return sum(array.data.nbytes for array in self.arrays.values() if array.data is not None)
+
+
+@dataclass(frozen=True)
+class LeafFingerprint:
+    """What a leaf is, and its sha256 in hexadecimal; leaves with the same one are the same to the last bit."""
+
+    kind: str
+    dtype: str
+    shape: tuple[int, ...]
     sha256: str
-    nbytes: int
 
 
 def leaf_fingerprint(leaf: Any, where: str) -> LeafFingerprint:
     """Encode a leaf and hash it; `UnsupportedLeafError` names `where` it sits."""
+    packed = pack_leaf(leaf, where)
+    with Crew() as crew:
+        return LeafFingerprint(packed.kind, packed.dtype, packed.shape, leaf_sha256(packed, crew))
+
+
+def pack_leaf(leaf: Any, where: str) -> PackedLeaf:
+    """Encode a leaf; `UnsupportedLeafError` names `where` it sits."""
     kind, encoded = encode_leaf(leaf, where)
     arrays = {name: to_stored(array) for name, array in encoded.parts.items()}
     described = {name: [array.dtype, list(array.shape), array.storage] for name, array in arrays.items()}
     header = dump_json({"kind": kind, "meta": encoded.meta, "arrays": described})
-    return LeafFingerprint(
-        kind=kind,
-        dtype=encoded.dtype,
-        shape=encoded.shape,
-        header=header,
-        arrays=arrays,
-        sha256=hash_leaf(header, arrays.values()),
-        nbytes=sum(array.data.nbytes for array in arrays.values() if array.data is not None),
-    )
+    return PackedLeaf(kind, encoded.dtype, encoded.shape, header, arrays)
 
 
-def hash_leaf(header: str, arrays: Iterable[StoredArray]) -> str:
-    """sha256 of a leaf's header and array bytes."""
+def combine_leaf(header: str, contents: Iterable[bytes | memoryview | list[bytes]]) -> str:
+    """sha256 of a leaf from its header and, for each array, its bytes or the sha256 of its pieces."""
     digest = hashlib.sha256(header.encode("ascii"))
-    for array in arrays:
+    for content in contents:
         digest.update(b"\0")
-        if array.data is not None:
-            digest.update(np.ascontiguousarray(array.data).reshape(-1).view(np.uint8).data)
+        digest.update(b"".join(content) if isinstance(content, list) else content)
     return digest.hexdigest()
 
 
@@ -71,6 +83,16 @@ def combine(structure: str, leaf_hashes: Iterable[str]) -> str:
 
 def tree_sha256(tree: Any) -> str:
     """sha256 of a tree by content, the same as `dump_tree` reports; for data versions."""
-    leaves, spec = tree_flatten(tree)
-    hashes = (leaf_fingerprint(leaf, name).sha256 for leaf, name in zip(leaves, spec.names, strict=True))
+    leaves, spec = stored_flatten(tree)
+    with Crew() as crew:
+        hashes = [leaf_sha256(pack_leaf(leaf, name), crew) for leaf, name in zip(leaves, spec.names, strict=True)]
     return combine(spec.structure, hashes)
+
+
+def leaf_sha256(leaf: PackedLeaf, crew: Crew) -> str:
+    """sha256 of a packed leaf."""
+    contents: list[bytes | memoryview | list[bytes]] = []
+    for array in leaf.arrays.values():
+        content = b"" if array.data is None else bytes_of(array.data)
+        contents.append(crew.digests(content) if isinstance(content, memoryview) and len(content) > LARGE else content)
+    return combine_leaf(leaf.header, contents)

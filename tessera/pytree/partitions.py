@@ -6,13 +6,15 @@ Knows keys and files; knows nothing of the scheduler that names the partitions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from tessera.errors import StorageError, StructureError
+from tessera.pytree.stores import as_path, exists
 
 if TYPE_CHECKING:
-    from tessera.pytree.io import TreeSummary
+    from tessera.pytree.contents import TreeSummary
+    from tessera.pytree.stores import TreePath
 
 
 class MissingPartitionError(StorageError, KeyError):
@@ -33,15 +35,15 @@ class PartitionedTree(Mapping[str, Any]):
         name: what the partitions belong to, for messages.
     """
 
-    def __init__(self, files: Mapping[str, Path], *, name: str = "tree") -> None:
+    def __init__(self, files: Mapping[str, str | PathLike[str] | TreePath], *, name: str = "tree") -> None:
         """Look which files exist.
 
         Args:
-            files: partition key -> file, in order, whether it exists or not.
+            files: partition key -> file (see `stores.as_path`), in order, whether it exists or not.
             name: what the partitions belong to, for messages.
         """
-        self._files = {key: Path(path) for key, path in files.items()}
-        self._present = {key: path for key, path in self._files.items() if path.is_file()}
+        self._files = {key: as_path(path) for key, path in files.items()}
+        self._present = {key: path for key, path in self._files.items() if exists(path)}
         self.labels: tuple[str, ...] = tuple(self._files)
         self.missing: tuple[str, ...] = tuple(key for key in self._files if key not in self._present)
         self.name = name
@@ -75,7 +77,7 @@ class PartitionedTree(Mapping[str, Any]):
 
         return describe_tree(self.path(key))
 
-    def path(self, key: str) -> Path:
+    def path(self, key: str) -> TreePath:
         """The file of a partition; `MissingPartitionError` where there is none."""
         if key in self._present:
             return self._present[key]

@@ -1,7 +1,8 @@
 """Which types are containers, in pybaum's registry format, and which classes a stored file may name.
 
 A registry maps a type to `{"flatten", "unflatten", "names"}`. The default one holds pybaum's containers (list, tuple,
-dict, OrderedDict, namedtuple, None) and every storable dataclass; arrays, tables and sparse matrices stay leaves.
+dict, OrderedDict, namedtuple, None), defaultdict and every storable dataclass; arrays, tables and sparse matrices stay
+leaves. The extended one makes containers of numbers of these too (`extended`).
 
 A file names classes as `module:qualname`. A name is turned into a class only where the class was registered with
 `register_dataclass` or `register_namedtuple`, or is a dataclass or namedtuple of the `tessera` package: reading a file
@@ -13,7 +14,8 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -22,6 +24,7 @@ from tessera.errors import StructureError
 Registry = dict[Any, dict[str, Callable[..., Any]]]
 _Class = TypeVar("_Class", bound=type[Any])
 _PACKAGE = "tessera"
+_NUMBER_TYPES = ("numpy.ndarray", "pandas.Series", "pandas.DataFrame", "scipy.sparse")
 _REGISTERED: dict[str, type[Any]] = {}
 
 
@@ -45,16 +48,33 @@ class _ContainerRegistry(Registry):
         return self[key]
 
 
-def get_registry(extra: Mapping[Any, Mapping[str, Callable[..., Any]]] | None = None) -> Registry:
-    """The containers: pybaum's defaults, storable dataclasses, and the entries of `extra` in the same format.
+def get_registry(
+    types: Sequence[str] | None = None,
+    *,
+    extended: bool = False,
+    data_col: str = "value",
+    extra: Mapping[Any, Mapping[str, Callable[..., Any]]] | None = None,
+) -> Registry:
+    """The containers: pybaum's defaults, storable dataclasses, and what the arguments add.
 
     Args:
-        extra: further container types, `{type: {"flatten", "unflatten", "names"}}`.
+        types: further types as pybaum names them: "numpy.ndarray", "pandas.Series", "pandas.DataFrame", and
+            "scipy.sparse". Their numbers become the leaves.
+        extended: all of these types; the view of a tree as one of numbers.
+        data_col: with them, the column that holds the numbers of a frame that has it; of a frame that does not, all
+            numeric columns count.
+        extra: further container types of yours, `{type: {"flatten", "unflatten", "names"}}`: `flatten(tree)` gives the
+            children and whatever `unflatten(that, children)` needs beside them, `names(tree)` a name a child.
     """
-    if extra is None:
+    names = list(_NUMBER_TYPES if extended else types or ())
+    if not names and extra is None:
         return _default_registry()
     registry = _ContainerRegistry(_default_registry())
-    registry.update({key: dict(entry) for key, entry in extra.items()})
+    if names:
+        from tessera.pytree.extended import entries
+
+        registry.update(entries(names, data_col))
+    registry.update({key: dict(entry) for key, entry in (extra or {}).items()})
     return registry
 
 
@@ -144,7 +164,8 @@ def build_dataclass(cls: type[Any], names: tuple[str, ...], children: list[Any])
 
 
 @cache
-def _default_registry() -> Registry:
+def stored_registry() -> Registry:
+    """The containers of stored trees: pybaum's defaults and storable dataclasses, and the nodes of skeletons."""
     from pybaum import get_registry as pybaum_registry
 
     registry = _ContainerRegistry(pybaum_registry())
@@ -152,6 +173,22 @@ def _default_registry() -> Registry:
         "flatten": lambda node: (node.children, node),
         "unflatten": lambda node, children: build_dataclass(node.cls, node.names, children),
         "names": lambda node: list(node.names),
+    }
+    return registry
+
+
+def is_default_registry(registry: Mapping[Any, Any]) -> bool:
+    """Whether a registry is the one of `get_registry()`."""
+    return _default_registry.cache_info().currsize > 0 and registry is _default_registry()
+
+
+@cache
+def _default_registry() -> Registry:
+    registry = _ContainerRegistry(stored_registry())
+    registry[defaultdict] = {
+        "flatten": lambda tree: (list(tree.values()), (tree.default_factory, list(tree))),
+        "unflatten": lambda rest, children: defaultdict(rest[0], zip(rest[1], children, strict=True)),
+        "names": lambda tree: list(map(str, tree)),
     }
     return registry
 

@@ -18,6 +18,7 @@ Object columns are refused: their dtype says nothing about what they hold.
 from __future__ import annotations
 
 import importlib.util
+import re
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ _MASKED: dict[str, Any] = {
     "u": pd.arrays.IntegerArray,
     "f": pd.arrays.FloatingArray,
 }
+_ZONE = re.compile(r"(?!dateutil/)[A-Za-z0-9_+\-/:]{1,64}\Z")  # pandas would open the file behind a "dateutil/" name
 MutableParts = dict[str, npt.NDArray[Any]]
 
 
@@ -73,7 +75,7 @@ def encode_series(series: pd.Series[Any]) -> Encoded:
     meta = {
         "vector": _encode_vector(series.array, "values", parts, "values"),
         "index": _encode_index(series.index, "index", parts),
-        "name": encode_key(series.name, "the name of the Series"),
+        "name": _label(series.name, "name of the Series"),
         "attrs": _encode_attrs(series.attrs),
     }
     return Encoded(parts, meta, str(series.dtype), series.shape)
@@ -124,6 +126,8 @@ def _encode_index(index: pd.Index[Any], name: str, parts: MutableParts) -> dict[
 
 
 def _label(label: Any, name: str) -> Any:
+    if isinstance(label, np.integer | np.bool_ | np.str_ | np.float64):  # `frame[0]` has the name np.int64(0)
+        label = label.item()
     try:
         return encode_key(label, f"a label of the {name}")
     except StructureError as error:
@@ -204,6 +208,8 @@ def _decode_vector(meta: Any, name: str, parts: Parts) -> Any:
         categories = _decode_index(meta["categories"], f"{name}.categories", parts)
         return pd.Categorical.from_codes(values, dtype=pd.CategoricalDtype(categories, ordered=meta["ordered"]))
     if kind == "zoned":
+        if not isinstance(meta["tz"], str) or _ZONE.match(meta["tz"]) is None:
+            raise StructureError(f"{name}: {meta['tz']!r} names no time zone; rebuild the file.")
         stamps = pd.DatetimeIndex(values.view(f"M8[{meta['unit']}]"))
         return stamps.tz_localize("UTC").tz_convert(meta["tz"]).array
     if kind == "period":

@@ -1,188 +1,177 @@
-"""Structure of trees: flatten and unflatten, paths, exact comparison. Holds no file format and computes no numbers.
+"""Trees: flatten, unflatten, map, update, ravel. Thin functions on `TreeSpec`, which holds the structure (`spec`).
 
-A tree is any nesting of dict, list, tuple, OrderedDict, namedtuple, dataclass and None; all else is a leaf. Containers
-are traversed by pybaum, with a skeleton tree of integers as its treedef, so that no user data is kept and the number of
-leaves is checked before anything is put together. Paths are tuples of typed steps, so no two leaves share one.
+By default dict, list, tuple, None, OrderedDict, defaultdict, namedtuples and registered dataclasses are containers and
+everything else is a leaf: the view of a tree as one of arrays and tables. `ravel` is the view as a vector of numbers.
+Every function takes `registry` (container types in pybaum's format) and `is_leaf` (stops the descent).
+
+Two trees are matched by path, never by position.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
 from tessera.errors import StructureError
-from tessera.pytree.registry import get_registry
-from tessera.pytree.structure import (
-    Path,
-    describe_structure,
-    dump_json,
-    load_json,
-    path_text,
-    skeleton_of,
-)
+from tessera.pytree.containers import Containers, IsLeaf, Node, containers_for, leaf_texts, put_together
+from tessera.pytree.extraction import block_of
+from tessera.pytree.leaves import codec_of
+from tessera.pytree.naming import flat_names
+from tessera.pytree.spec import TreeSpec
+
+__all__ = [
+    "TreeSpec",
+    "leaf_names",
+    "leaf_paths",
+    "ravel",
+    "tree_flatten",
+    "tree_leaves",
+    "tree_map",
+    "tree_structure",
+    "tree_unflatten",
+    "tree_update",
+]
+
+Registry = Mapping[Any, Mapping[str, Any]]
+Vector = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class TreeSpec:
-    """The structure of a tree without its leaves: hashable, comparable, picklable.
-
-    Attributes:
-        structure: canonical JSON, as stored in files.
-    """
-
-    structure: str
-
-    @cached_property
-    def _built(self) -> tuple[Any, list[Path]]:
-        return skeleton_of(load_json(self.structure, "the structure of the tree"))
-
-    @property
-    def skeleton(self) -> Any:
-        """The tree with the number of each leaf in its place."""
-        return self._built[0]
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The typed path of each leaf, in order."""
-        return tuple(self._built[1])
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """The path of each leaf as text, in order; unique."""
-        return tuple(map(path_text, self.paths))
-
-    @property
-    def n_leaves(self) -> int:
-        """Number of leaves."""
-        return len(self._built[1])
-
-    def diff(self, other: TreeSpec) -> str | None:
-        """How another structure differs: paths missing and extra; None for the same paths in any order."""
-        missing = sorted(set(self.names) - set(other.names))
-        extra = sorted(set(other.names) - set(self.names))
-        if not missing and not extra:
-            return None
-        parts = [f"{label} {_shorten(names)}" for label, names in (("missing", missing), ("extra", extra)) if names]
-        return "; ".join(parts)
-
-
-def tree_flatten(tree: Any) -> tuple[list[Any], TreeSpec]:
-    """The leaves of a tree, in order, and its structure.
-
-    Raises:
-        UnsupportedLeafError: for a dataclass or namedtuple that is not registered.
-        StructureError: for keys without an exact text form, and for trees too deep or cyclic.
-    """
-    from pybaum import tree_just_flatten
-
-    structure, described = describe_structure(tree)
-    leaves: list[Any] = tree_just_flatten(tree, registry=get_registry())
-    if len(leaves) != len(described) or any(a is not b for a, b in zip(leaves, described, strict=True)):
-        raise StructureError(f"pybaum finds {len(leaves)} leaves where the structure has {len(described)}.")
-    return leaves, TreeSpec(dump_json(structure))
+def tree_flatten(
+    tree: Any, *, registry: Registry | None = None, is_leaf: IsLeaf | None = None
+) -> tuple[list[Any], TreeSpec]:
+    """The leaves of a tree, in order, and its structure."""
+    return TreeSpec.flatten(tree, registry=registry, is_leaf=is_leaf)
 
 
 def tree_unflatten(spec: TreeSpec, leaves: Sequence[Any]) -> Any:
     """The tree of a structure and its leaves; `StructureError` unless there are exactly as many as it has places."""
-    if len(leaves) != spec.n_leaves:
-        raise StructureError(f"{len(leaves)} leaves for a structure with {spec.n_leaves}; give one for each place.")
-    return fill_skeleton(spec.skeleton, leaves)
+    return spec.unflatten(leaves)
 
 
-def fill_skeleton(skeleton: Any, leaves: Sequence[Any] | Mapping[int, Any]) -> Any:
-    """A copy of a skeleton (of a whole tree or of a part of one) with each number replaced by that leaf."""
-    from pybaum import tree_just_flatten
-    from pybaum import tree_unflatten as pybaum_unflatten
-
-    registry = get_registry()
-    numbers = tree_just_flatten(skeleton, registry=registry)
-    return pybaum_unflatten(skeleton, [leaves[number] for number in numbers], registry=registry)
-
-
-def tree_leaves(tree: Any) -> list[Any]:
+def tree_leaves(tree: Any, *, registry: Registry | None = None, is_leaf: IsLeaf | None = None) -> list[Any]:
     """The leaves of a tree, in order."""
-    return tree_flatten(tree)[0]
+    return containers_for(registry, is_leaf).take_apart(tree)[1]
 
 
-def tree_structure(tree: Any) -> TreeSpec:
+def tree_structure(tree: Any, *, registry: Registry | None = None, is_leaf: IsLeaf | None = None) -> TreeSpec:
     """The structure of a tree."""
-    return tree_flatten(tree)[1]
+    return TreeSpec.of(tree, registry=registry, is_leaf=is_leaf)
 
 
-def leaf_paths(tree: Any) -> tuple[Path, ...]:
-    """The typed path of each leaf, in order."""
-    return tree_structure(tree).paths
+def tree_map(
+    function: Callable[..., Any],
+    tree: Any,
+    *others: Any,
+    registry: Registry | None = None,
+    is_leaf: IsLeaf | None = None,
+) -> Any:
+    """Apply a function to each leaf, and to what other trees have at the same path.
 
-
-def leaf_names(tree: Any) -> tuple[str, ...]:
-    """The path of each leaf as text, in order, for instance `['weights'][0]`; unique."""
-    return tree_structure(tree).names
-
-
-def tree_map(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """Apply a function to each leaf, and to the leaves at the same paths of other trees.
-
-    Dicts are matched by key, whatever their order; the result has the structure of the first tree.
-    """
-    leaves, spec = tree_flatten(tree)
-    aligned = [_aligned(spec, other) for other in others]
-    return tree_unflatten(spec, [function(*group) for group in zip(leaves, *aligned, strict=True)])
-
-
-def find_subtree(spec: TreeSpec, subpath: str | Iterable[Any]) -> Any:
-    """The part of a skeleton at a path.
-
-    Args:
-        spec: structure of the whole tree.
-        subpath: the text of a path (`"['tables'][0].person"`), or its keys, positions and field names
-            (`("tables", 0, "person")`).
+    Returns:
+        A tree of the first tree's structure, whose leaves are what the function returns.
 
     Raises:
-        StructureError: where there is nothing at the path; names what there is.
+        StructureError: where another tree has other paths; names those that are missing and extra.
     """
-    found = _nodes(spec.skeleton)
-    if isinstance(subpath, str):
-        match = next((node for text, _, node in found if text == subpath), _NOTHING)
-    else:
-        keys = tuple(subpath)
-        match = next((node for _, steps, node in found if _same_keys(steps, keys)), _NOTHING)
-    if match is _NOTHING:
-        wanted = subpath if isinstance(subpath, str) else tuple(subpath)
-        raise StructureError(f"there is nothing at {wanted!r}; the leaves are {_shorten(spec.names)}.")
-    return match
+    containers = containers_for(registry, is_leaf)
+    root, leaves = containers.take_apart(tree)
+    aligned = [containers.leaves_like(root, other) for other in others]
+    return put_together(root, [function(*group) for group in zip(leaves, *aligned, strict=True)])
 
 
-_NOTHING = object()
+def leaf_paths(
+    tree: Any, *, registry: Registry | None = None, is_leaf: IsLeaf | None = None
+) -> tuple[tuple[Any, ...], ...]:
+    """The path of each leaf as plain keys, positions and field names, in order."""
+    return TreeSpec.of(tree, registry=registry, is_leaf=is_leaf).paths
 
 
-def _nodes(skeleton: Any) -> Iterable[tuple[str, tuple[Any, ...], Any]]:
-    """Every node of a skeleton with its path as text and as plain keys."""
-    from tessera.pytree.structure import children_of
+def leaf_names(
+    tree: Any, sep: str = "_", *, registry: Registry | None = None, is_leaf: IsLeaf | None = None
+) -> list[str]:
+    """The unique name of each number of a tree, path and labels joined by `sep`; of a leaf without numbers, one name.
 
-    stack: list[tuple[Path, tuple[Any, ...], Any]] = [((), (), skeleton)]
-    while stack:
-        path, keys, node = stack.pop()
-        yield path_text(path), keys, node
-        stack.extend(((*path, step), (*keys, step.plain), child) for step, child in children_of(node))
-
-
-def _same_keys(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    return len(one) == len(other) and all(type(a) is type(b) and a == b for a, b in zip(one, other, strict=True))
+    Where two numbers would share a name both get the text of their path, such as `['a']['b']`, instead.
+    """
+    root, leaves = containers_for(registry, is_leaf).take_apart(tree)
+    return flat_names(root, [codec_of(leaf, "value") for leaf in leaves], sep)
 
 
-def _aligned(spec: TreeSpec, other: Any) -> list[Any]:
-    leaves, other_spec = tree_flatten(other)
-    if other_spec == spec:
-        return leaves
-    difference = spec.diff(other_spec)
-    if difference is not None:
-        raise StructureError(f"the trees have different leaves: {difference}.")
-    by_name = dict(zip(other_spec.names, leaves, strict=True))
-    return [by_name[name] for name in spec.names]
+def ravel(
+    tree: Any, *, registry: Registry | None = None, is_leaf: IsLeaf | None = None
+) -> tuple[Vector, Callable[[npt.ArrayLike], Any]]:
+    """The numbers of a tree as a vector, shape (n,) float64, and the function that makes a tree of such a vector.
+
+    For more than one tree of a structure make a `TreeSpec` once and call its `ravel`, which aligns by path and label.
+
+    Raises:
+        StructureError: for a leaf that holds no numbers; names its path.
+    """
+    leaves, spec = TreeSpec.flatten(tree, registry=registry, is_leaf=is_leaf)
+    return spec.ravel_leaves(leaves), spec.unravel
 
 
-def _shorten(names: Sequence[str], limit: int = 8) -> str:
-    shown = ", ".join(names[:limit])
-    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
+def tree_update(tree: Any, partial: Any, *, registry: Registry | None = None, is_leaf: IsLeaf | None = None) -> Any:
+    """A tree with the leaves of a partial tree in place of its own.
+
+    Args:
+        tree: the tree.
+        partial: a tree with some of its paths; None leaves what is below alone. A Series or frame may have some of the
+            labels, and then replaces the numbers under these.
+        registry, is_leaf: as everywhere.
+
+    Raises:
+        StructureError: naming paths or labels of the partial tree that the tree does not have.
+    """
+    containers = containers_for(registry, is_leaf)
+    root, leaves = containers.take_apart(tree)
+    unknown: list[str] = []
+    _replace(containers, root, partial, "", leaves, unknown)
+    if unknown:
+        raise StructureError(f"the tree has nothing at {', '.join(unknown[:8])}; only existing leaves can be updated.")
+    return put_together(root, leaves)
+
+
+def _replace(
+    containers: Containers, node: Node | int, partial: Any, path: str, leaves: list[Any], unknown: list[str]
+) -> None:
+    if partial is None:
+        return
+    if isinstance(node, int):
+        leaves[node] = _updated(leaves[node], partial, path or "(root)")
+        return
+    form = containers.form_for(partial)
+    if form is None:
+        unknown.append(path or "(root)")
+        return
+    keys, children, _ = form.split(partial)
+    mine = dict(node.each())
+    for key, child in zip(keys, children, strict=True):
+        text = path + form.text(key)
+        if key in mine:
+            _replace(containers, mine[key], child, text, leaves, unknown)
+        else:
+            unknown.extend(leaf_texts(containers.take_apart(child)[0], text))
+
+
+def _updated(old: Any, new: Any, path: str) -> Any:
+    """A new leaf, or, where it has some of the old labels only, the old leaf with these numbers replaced."""
+    labelled = (pd.Series, pd.DataFrame)
+    if not isinstance(old, labelled) or not isinstance(new, labelled) or len(new.index) >= len(old.index):
+        return new
+    spec = TreeSpec.of(old)
+    try:
+        mentioned = ~np.isnan(spec.partial(_like(new, 0.0)))
+        return spec.unravel(np.where(mentioned, spec.partial(new), spec.ravel(old)))
+    except StructureError as error:
+        raise StructureError(f"{path}: {error}") from None
+
+
+def _like(leaf: Any, number: float) -> Any:
+    spec = TreeSpec.of(leaf)
+    block_of(leaf, "value")
+    return spec.unravel(np.full(spec.size, number))

@@ -208,6 +208,25 @@ def test_missing_partitions_keep_their_labels(store: Store) -> None:
         store.run(simulated, strict, selection=["strict"])
 
 
+def test_a_single_tree_may_be_missing_where_that_is_allowed(store: Store) -> None:
+    @dg.asset(partitions_def=STATES, ins={"simulated": dg.AssetIn(metadata={"allow_missing_partitions": True})})
+    def lenient(simulated: Any) -> str:
+        return "nothing" if simulated is None else simulated["state"]
+
+    @dg.asset(partitions_def=STATES)
+    def strict(simulated: Any) -> str:
+        return str(simulated["state"])
+
+    store.fill("WY")
+    found = [
+        store.run(simulated, lenient, selection=["lenient"], partition_key=key).output_for_node("lenient")
+        for key in ("WY", "CA")
+    ]
+    assert found == ["WY", "nothing"]
+    with pytest.raises(StorageError, match="have no file: CA"):
+        store.run(simulated, strict, selection=["strict"], partition_key="CA")
+
+
 def test_a_missing_file_names_the_command(store: Store) -> None:
     @dg.asset
     def first() -> int:
@@ -356,3 +375,33 @@ def test_outputs_load_outside_a_run(store: Store) -> None:
     definitions = dg.Definitions(assets=[simulated], resources={"io_manager": store.manager})
     loaded = definitions.load_asset_value("simulated", partition_key="CA", instance=store.instance)
     assert loaded["state"] == "CA"
+
+
+def test_assets_live_in_any_store_that_fsspec_knows() -> None:
+    import fsspec
+
+    files = fsspec.filesystem("memory")
+    files.store.clear()
+    store = Store(Path("unused"))
+    store.manager = PytreeIOManager(base_dir="memory://bucket/assets", storage_options={"skip_instance_cache": False})
+    store.fill("CA", "NV")
+
+    @dg.asset(ins={"simulated": dg.AssetIn(metadata={"allow_missing_partitions": True})})
+    def total(simulated: PartitionedTree) -> list[str]:
+        store.seen["tree"] = simulated
+        return [simulated.load(key, ("state",)) for key in simulated]
+
+    @dg.asset
+    def strict(simulated: PartitionedTree) -> int:
+        return len(simulated)
+
+    result = store.run(simulated, total, selection=["total"])
+    assert result.output_for_node("total") == ["CA", "NV"]
+    assert store.seen["tree"].missing == ("WY",)
+    metadata = {key: value.value for key, value in result.asset_materializations_for_node("total")[0].metadata.items()}
+    assert metadata["path"] == "memory://bucket/assets/total.h5"
+    assert metadata["tessera/bytes"] == files.size("/bucket/assets/total.h5")
+    assert files.find("/") == [f"/bucket/assets/{name}.h5" for name in ("simulated/CA", "simulated/NV", "total")]
+    with pytest.raises(StorageError, match=r"1 of the partitions wanted have no file: WY \(the first at memory://"):
+        store.run(simulated, strict, selection=["strict"])
+    files.store.clear()

@@ -1,0 +1,50 @@
+"""Benchmark tables in documents, each between markers of its own, so that a script writes the numbers and no hand.
+
+<!-- pytree:begin -->
+... whatever is here is replaced ...
+<!-- pytree:end -->
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+_TITLE = "# Performance\n\nThe benchmark that a section names has written it: edit that, not the section.\n"
+
+
+def write_section(document: Path, name: str, markdown: str) -> None:
+    """Put a benchmark's text into a document, in the place of what it wrote last; at the end where it is new.
+
+    Args:
+        document: the Markdown file; made where there is none.
+        name: of the section, letters and digits.
+        markdown: the text.
+    """
+    text = document.read_text(encoding="utf-8") if document.exists() else _TITLE
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    section = f"{begin}\n{markdown.strip()}\n{end}"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    known = pattern.search(text) is not None
+    text = pattern.sub(lambda _: section, text, count=1) if known else f"{text.rstrip()}\n\n{section}\n"
+    document.parent.mkdir(parents=True, exist_ok=True)
+    document.write_text(text, encoding="utf-8")
+
+
+def table(columns: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def machine() -> str:
+    """Processor, cores and Python, for the line under a table."""
+    processor = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        found = re.search(r"model name\s*:\s*(.+)", information.read_text(encoding="utf-8", errors="replace"))
+        processor = found[1].strip() if found else processor
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{processor}, {cores} cores, Python {platform.python_version()}, {platform.system()}"
