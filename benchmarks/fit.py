@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.problems import factored_problem
 from benchmarks.record import machine, table, write_section
+from tessera.calibration.device import cuda_lack
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
 from tessera.calibration.fit import fit
@@ -61,6 +62,9 @@ def main() -> None:
                                                           district_metrics=districts), arguments)  # fmt: skip
         _fill_cache()
         figures |= _ours(folder, arguments)
+        if not cuda_lack():
+            cuda = _child(sys.executable, "measure.py", "cuda", folder, {**PRICES, "epochs": 100, "device": "cuda"})
+            figures |= {f"cuda_{key}": value for key, value in cuda.items()}
         if figures["peer_python"]:
             peer = run_peer(figures["peer_python"], folder, arguments.peer_epochs)
             figures |= {f"peer_{key}": value for key, value in peer.items()}
@@ -201,9 +205,15 @@ def markdown(figures: dict[str, Any]) -> str:
             f"The calibration mode is below the peer's final loss in 1/{figures['time_to_peer_loss_ratio']:,.0f} of "
             "the peer's time. "
         )
+    gpu = (
+        f"On one {figures['cuda_name']} an epoch takes {1000 * figures['cuda_epoch_s']:.1f} ms, "
+        f"{figures['cuda_ratio_to_floor']:.1f} times what its memory's bandwidth allows at least. "
+        if "cuda_epoch_s" in figures
+        else "No GPU was at hand: nothing here ran on one. "
+    )
     return (
-        f"## Fit: the {figures['problem']} problem\n\n{size}. {epochs}{ratio}Memory is counted beyond the imports, "
-        f"the problem included.\n\n{table(head, rows)}\n\n{machine()}. Written by "
+        f"## Fit: the {figures['problem']} problem\n\n{size}. {epochs}{ratio}{gpu}Memory is counted beyond the "
+        f"imports, the problem included.\n\n{table(head, rows)}\n\n{machine()}. Written by "
         f"`benchmarks/fit.py --problem {figures['problem']} --record`."
     )
 

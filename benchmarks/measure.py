@@ -1,6 +1,6 @@
 """One measured run in a process of its own: seconds, memory beyond the imports, and the loss that a fit reaches.
 
-Usage: python benchmarks/measure.py fit|calibrate FOLDER OPTIONS
+Usage: python benchmarks/measure.py fit|calibrate|cuda FOLDER OPTIONS
 
 FOLDER holds package.h5; OPTIONS are those of the mode as JSON, with `threads` for the processors. Compiled code comes
 from the cache, which `benchmarks/fit.py` fills, and is loaded before the clock starts. Peak memory counts everything
@@ -50,6 +50,8 @@ def measure(mode: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
         settings = FitOptions(**options)
         result: Any = fit(matrix, start, settings)
         per_step = {"epoch_s": _epoch_seconds(matrix, start, settings)}
+    elif mode == "cuda":
+        return cuda_epoch(matrix, start, FitOptions(**options))
     else:
         result = calibrate(matrix, start, DualOptions(**options))
         per_step = {
@@ -71,6 +73,29 @@ def measure(mode: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
         "records": health.n_nonzero,
         "effective_sample_size": health.ess,
     }
+
+
+def cuda_epoch(matrix: Any, start: np.ndarray, options: FitOptions) -> dict[str, Any]:
+    """Seconds of an epoch on the GPU against what its memory's bandwidth allows at least."""
+    import torch
+
+    from tessera.calibration.bandwidth import copy_bandwidth, epoch_floor
+    from tessera.calibration.torch_epochs import TorchEpochs
+
+    with TorchEpochs(matrix, start, options, "cuda") as epochs:
+        state = epochs.begin()
+        for _ in range(5):
+            epochs.advance(state)
+        begun = time.perf_counter()
+        for _ in range(20):
+            epochs.advance(state)
+        seconds = (time.perf_counter() - begun) / 20
+    floor = epoch_floor(matrix, copy_bandwidth("cuda"))
+    peak = torch.cuda.max_memory_allocated() / 2**20
+    return {
+        "name": torch.cuda.get_device_name(), "epoch_s": seconds, "floor_s": floor, "ratio_to_floor": seconds / floor,
+        "peak_mb": peak,
+    }  # fmt: skip
 
 
 def _warm_up(mode: str) -> None:

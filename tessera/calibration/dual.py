@@ -107,9 +107,9 @@ def calibrate(
     newton.run()
     weights, gates = newton.weights(), np.ones(matrix.n_records)
     if options.records is not None and options.records < np.count_nonzero(weights):
-        from tessera.calibration.sparsify import draw_records
+        from tessera.calibration.sparsify import thin
 
-        drawn = draw_records(matrix, weights, options)
+        drawn = thin(matrix, weights, options)
         small = matrix.subset(drawn.records)
         newton.release()
         newton = _Newton(small, drawn.weights, options, options.sparse_upper, started, progress, newton.history)
@@ -177,8 +177,10 @@ class _Newton:
                 "The calibration stopped after %d Newton steps at a dual gradient of %.1e; wanted %.0e. Its weights "
                 "keep the bounds and can be used; targets that cannot be met together are in the table of conflicts. "
                 "A larger tolerance or wider bounds make the problem easier.",
-                len(self.history) - 1, self.history[-1][HISTORY.index("dual_gradient")], self._options.gradient_tolerance,
-            )  # fmt: skip
+                len(self.history) - 1,
+                self.history[-1][HISTORY.index("dual_gradient")],
+                self._options.gradient_tolerance,
+            )
 
     def weights(self) -> FloatArray:
         """Weights in record order."""

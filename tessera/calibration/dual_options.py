@@ -26,6 +26,7 @@ from typing import Any, Literal
 from tessera.calibration.checks import choice, fold, number, whole
 from tessera.errors import FitError
 
+Thinning = Literal["draw", "gates"]
 Distance = Literal["chi_square", "entropy", "logit"]
 DISTANCES: tuple[Distance, ...] = ("chi_square", "entropy", "logit")
 
@@ -42,8 +43,12 @@ class DualOptions:
         gradient_tolerance: the fit has converged when no target's residual of the optimality conditions is larger,
             relative to the target's scale.
         max_iterations: Newton steps at most.
-        records: record budget; None keeps every record. The calibrated weights are thinned by balanced sampling and
-            the records drawn are calibrated again (`sparsify`).
+        records: record budget; None keeps every record. Calibrated weights are thinned, and the records that are left
+            are calibrated again (`sparsify`).
+        thinning: "draw" samples records by their importance to the targets, in seconds, and is the better one where
+            there are several records a target; "gates" fits hard concrete gates from the calibrated weights, which
+            picks records that work together, for budgets near the number of targets.
+        gate_epochs: of thinning by gates.
         sparse_upper: upper bound of the weights of the records drawn, in multiples of weight / chance of being drawn.
         holdout_folds, holdout_fold: as in `FitOptions`.
         seed: of the sampling.
@@ -58,6 +63,8 @@ class DualOptions:
     gradient_tolerance: float = 1e-5
     max_iterations: int = 100
     records: int | None = None
+    thinning: Thinning = "draw"
+    gate_epochs: int = 300
     sparse_upper: float = 50.0
     holdout_folds: int = 10
     holdout_fold: int | None = None
@@ -73,6 +80,8 @@ class DualOptions:
         number("DualOptions.sparse_upper", self.sparse_upper, 1.0, math.inf, open_ends=True)
         for name in ("tolerance", "relative_floor", "gradient_tolerance"):
             number(f"DualOptions.{name}", getattr(self, name), 0.0, math.inf, open_ends=True)
+        choice("DualOptions.thinning", self.thinning, ("draw", "gates"))
+        whole("DualOptions.gate_epochs", self.gate_epochs, 1)
         whole("DualOptions.max_iterations", self.max_iterations, 1)
         whole("DualOptions.holdout_folds", self.holdout_folds, 2)
         whole("DualOptions.seed", self.seed, 0)

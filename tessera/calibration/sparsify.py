@@ -1,6 +1,6 @@
-"""Thinning calibrated weights to a record budget: draws records by their importance to the targets.
+"""Thinning calibrated weights to a record budget: by a draw, or by the gates of the recipe.
 
-The importance of a record is the size of what it contributes to its targets, relative to them,
+A draw goes by importance. The importance of a record is the size of what it contributes to its targets, relative to them,
 
     importance_i = w_i sqrt(sum_t (m_ti / s_t)^2),
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from tessera.calibration.dual_kernels import importance_pass
 from tessera.calibration.dual_options import DualOptions
+from tessera.calibration.options import FitOptions
 from tessera.calibration.target_weights import held_out
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.kernels import CellThreads
@@ -33,15 +34,34 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class DrawnRecords:
-    """A sample of records.
+    """The records that thinning leaves.
 
     Attributes:
         records: their numbers, ascending, int64, shape (n,).
-        weights: weight over chance of each, float64, shape (n,).
+        weights: that each starts its second calibration with, float64, shape (n,).
     """
 
     records: npt.NDArray[np.int64]
     weights: FloatArray
+
+
+def thin(matrix: CalibrationMatrix, weights: FloatArray, options: DualOptions) -> DrawnRecords:
+    """About `options.records` records and their weights, by the way that the options name; see `draw_records`."""
+    return (draw_records if options.thinning == "draw" else gate_records)(matrix, weights, options)
+
+
+def gate_records(matrix: CalibrationMatrix, weights: FloatArray, options: DualOptions) -> DrawnRecords:
+    """The records that a fit of hard concrete gates from the calibrated weights leaves open, with the fit's weights."""
+    from tessera.calibration.fit import fit
+
+    gates = FitOptions(
+        lambda_l0=1e-6, lambda_l2=0.0, epochs=options.gate_epochs, polish_epochs=options.gate_epochs // 3,
+        relative_floor=options.relative_floor, records=options.records, holdout_folds=options.holdout_folds,
+        holdout_fold=options.holdout_fold, seed=options.seed, threads=options.threads, device="cpu",
+    )  # fmt: skip
+    found = fit(matrix, weights, gates).weights
+    records = np.flatnonzero(found)
+    return DrawnRecords(records, found[records])
 
 
 def draw_records(matrix: CalibrationMatrix, weights: FloatArray, options: DualOptions) -> DrawnRecords:

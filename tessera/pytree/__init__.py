@@ -67,7 +67,17 @@ _WHERE = {
         "slice_plot",
     ),
     "dashboard": ("write_dashboard",),
-    "io": ("describe_tree", "dump_tree", "load_tree"),
+    "errors": (
+        "BoundsError",
+        "ConstraintError",
+        "DerivativeError",
+        "FunctionError",
+        "InferenceError",
+        "StorageError",
+        "StructureError",
+        "UnsupportedLeafError",
+    ),
+    "io": ("describe_tree", "dump_tree", "format_tree", "load_tree"),
     "partitions": ("PartitionedOutput", "PartitionedTree"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

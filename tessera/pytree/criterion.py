@@ -104,16 +104,29 @@ class Criterion:
             self._specs[key] = self._like.like(tree)
         return self._specs[key]
 
-    def _flat(self, entries: Mapping[str, Any], key: str) -> Vector:
-        tree = entries[key]
+    def value_or_nan(self, output: Any) -> float:
+        """The value as `read` finds it, but NaN where it is not finite; other errors as for `read`."""
+        entries = self.entries(output)
+        if "value" in entries:
+            number = self._number(entries["value"])
+        elif "contributions" in entries:
+            number = float(self._vector(entries, "contributions").sum())
+        else:
+            roots = self._vector(entries, "root_contributions")
+            number = float(roots @ roots)
+        return number if np.isfinite(number) else np.nan
+
+    def _vector(self, entries: Mapping[str, Any], key: str) -> Vector:
         try:
-            spec = self.spec_of(key, tree)
-            vector = spec.ravel(tree)
+            return self.spec_of(key, entries[key]).ravel(entries[key])
         except TesseraError as error:
             raise FunctionError(f"{key} of the criterion cannot be flattened as at the start: {error}") from error
+
+    def _flat(self, entries: Mapping[str, Any], key: str) -> Vector:
+        vector = self._vector(entries, key)
         if not np.isfinite(vector).all():
-            broken = np.flatnonzero(~np.isfinite(vector))
-            raise FunctionError(f"{key} of the criterion is not finite at {name_positions(spec, broken)}.")
+            broken = name_positions(self.spec_of(key, entries[key]), np.flatnonzero(~np.isfinite(vector)))
+            raise FunctionError(f"{key} of the criterion is not finite at {broken}.")
         return vector
 
     def _value(self, entries: Mapping[str, Any], residuals: Vector | None) -> float:
@@ -124,7 +137,7 @@ class Criterion:
         roots = self._flat(entries, "root_contributions") if residuals is None else residuals
         return float(roots @ roots)
 
-    def _scalar(self, value: Any) -> float:
+    def _number(self, value: Any) -> float:
         try:
             array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError):
@@ -134,7 +147,10 @@ class Criterion:
                 f"the value of the criterion is a {type(value).__name__} of shape {np.shape(value)}, not one number. "
                 'For a sum of many return {"contributions": ...}, for least squares {"root_contributions": ...}.'
             )
-        number = float(array.reshape(()))
+        return float(array.reshape(()))
+
+    def _scalar(self, value: Any) -> float:
+        number = self._number(value)
         if not np.isfinite(number) and number != self._infinite:
             raise FunctionError(f"the value of the criterion is {number}.")
         return number

@@ -7,9 +7,9 @@ weights of moments in `moments`.
 
 from __future__ import annotations
 
-from tessera.pytree.estimate_ml import estimate_ml, ml_inference
-from tessera.pytree.estimate_msm import estimate_msm, msm_inference
+from tessera.pytree.likelihood import estimate_ml, ml_inference
 from tessera.pytree.results import EstimationResult, LikelihoodResult, MomentsResult
+from tessera.pytree.simulated_moments import estimate_msm, msm_inference
 
 __all__ = [
     "EstimationResult",

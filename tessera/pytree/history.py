@@ -32,10 +32,13 @@ class History:
         spec: structure of the parameters.
         direction: "minimize" or "maximize".
         budget: bytes of parameter vectors to keep; infinite for all.
+        algorithm: name of what evaluates, where it is known.
     """
 
-    def __init__(self, spec: TreeSpec, direction: Direction = "minimize", budget: float = X_BUDGET) -> None:
-        self.spec, self.direction, self.budget = spec, direction, budget
+    def __init__(
+        self, spec: TreeSpec, direction: Direction = "minimize", budget: float = X_BUDGET, algorithm: str = ""
+    ) -> None:
+        self.spec, self.direction, self.budget, self.algorithm = spec, direction, budget, algorithm
         self._values: list[float] = []
         self._seconds: list[float] = []
         self._kept: dict[int, Vector] = {}
@@ -145,7 +148,7 @@ class History:
         """The history of those evaluations only whose parameters are kept: the same where it is complete."""
         if self.is_complete:
             return self
-        history = History(self.spec, self.direction, np.inf)
+        history = History(self.spec, self.direction, np.inf, self.algorithm)
         numbers = self.evaluations.tolist()
         history._values, history._seconds = [self._values[k] for k in numbers], [self._seconds[k] for k in numbers]
         history._kept = dict(enumerate(self._kept[k] for k in numbers))

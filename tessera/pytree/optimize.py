@@ -165,7 +165,7 @@ def _optimize(
     _check_space(space, solver)
     # A dashboard draws the paths of parameters, so it needs some of them.
     budget = {True: X_BUDGET, False: 0 if dashboard is None else X_BUDGET, "full": np.inf}[history]
-    record = History(spec, direction, budget)
+    record = History(spec, direction, budget, solver.name)
     reader, closed_form = _readers(fun, jac, fun_and_jac, fun_kwargs, space, solver, direction)
     both = None if fun_and_jac is None else _bind(fun_and_jac, fun_kwargs)
     page = None if dashboard is None else Path(dashboard)

@@ -21,6 +21,7 @@ import pandas as pd
 from tessera.errors import ConfigError, StructureError
 from tessera.pytree.grouping import ParameterGroup, group_parameters
 from tessera.pytree.registry import Registry
+from tessera.pytree.svg import Scale
 from tessera.pytree.tree import TreeSpec
 
 MAX_PARAMETERS = 60
@@ -28,6 +29,9 @@ MAX_PARAMETERS = 60
 
 MAX_POINTS = 400
 """Evaluations that a line is drawn through at most."""
+
+_LOG_FROM = 100.0  # a positive criterion that falls by this factor is drawn on a log scale
+_LARGEST = 1e300  # differences of numbers up to here are finite
 
 Selector = Callable[[Any], Any]
 _Vector = npt.NDArray[np.float64]
@@ -142,6 +146,32 @@ def criterion_data(results: Any) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def criterion_scale(value: _Vector, best: _Vector, log: bool | None = None) -> Scale | None:
+    """The vertical scale that suits a criterion: logarithmic where it helps, and without what is far off.
+
+    The best values say where a run goes; trial points of a line search may lie many orders of magnitude away and are
+    left out of view.
+
+    Args:
+        value: the criterion of every evaluation, (m,).
+        best: the best so far, (m,).
+        log: settles the question; by default logarithmic where nothing is negative and the best falls by a factor of
+            100. Zeros are then below the scale.
+
+    Returns:
+        None where no value is finite, or none is positive and a log scale was asked for.
+    """
+    value, best = (np.clip(part[np.isfinite(part)], -_LARGEST, _LARGEST) for part in (value, best))
+    if not value.size:
+        return None
+    positive = best[best > 0]
+    if log if log is not None else value.min() >= 0 and positive.size and positive.max() > _LOG_FROM * positive.min():
+        positive = value[value > 0]
+        return Scale(float(positive.min()), float(positive.max()), log=True) if positive.size else None
+    reach = max(float(np.ptp(best)), 1e-12 * float(np.abs(best).max()), 1e-300)
+    return Scale(max(float(value.min()), float(best.min()) - reach), min(float(value.max()), float(best.max()) + reach))
+
+
 def convergence_data(
     results: Any,
     *,
@@ -204,7 +234,12 @@ def _best_of_all(histories: Mapping[str, HistoryLike], measure: str) -> Any:
 
 
 def params_data(
-    result: Any, *, selector: Selector | None = None, max_parameters: int = MAX_PARAMETERS, max_size: int = 8
+    result: Any,
+    *,
+    selector: Selector | None = None,
+    max_parameters: int = MAX_PARAMETERS,
+    max_size: int = 8,
+    max_points: int = MAX_POINTS,
 ) -> pd.DataFrame:
     """Paths of the parameters, in groups that suit a line plot each.
 
@@ -214,16 +249,17 @@ def params_data(
             than `max_parameters`, those that moved most relative to their start.
         max_parameters: see `selector`; a selection is never cut.
         max_size: most parameters of a group.
+        max_points: most evaluations, evenly spaced; the best is one more.
 
     Returns:
-        Columns `group` (number), `title`, `name`, `label`, `position` (in the flat vector), `evaluation`, `value`; at
-        most 400 evaluations, always with the first, the last and the best.
+        Columns `group` (number), `title`, `name`, `label`, `position` (in the flat vector), `evaluation`, `value`;
+        always with the first evaluation, the last and the best.
     """
     history, numbers = with_params(history_of(result))
     x = np.asarray(history.x, dtype=np.float64)
-    chosen = select_positions(history.spec, selector, "params_plot") if selector else _moved_most(x, max_parameters)
+    chosen = select_positions(history.spec, selector, "params_plot") if selector else moved_most(x, max_parameters)
     groups = group_parameters(history.spec, x[0], positions=chosen, max_size=max_size)
-    rows = thin(len(x), keep=[int(best_evaluation(history)[-1])])
+    rows = thin(len(x), max_points, keep=[int(best_evaluation(history)[-1])])
     tables = [
         pd.DataFrame(
             {"group": number, "title": group.title, "name": name, "label": label, "position": position,
@@ -235,7 +271,7 @@ def params_data(
     return pd.concat(tables, ignore_index=True)
 
 
-def _moved_most(x: _Vector, most: int) -> npt.NDArray[np.int64]:
+def moved_most(x: _Vector, most: int) -> npt.NDArray[np.int64]:
     """Positions of the parameters with the widest range relative to their start, in order, shape (most,)."""
     if x.shape[1] <= most:
         return np.arange(x.shape[1])

@@ -13,10 +13,8 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-INK = "#7b8494"
-GRID = "#7b849440"
-COLOURS = ("#3b82c4", "#e08a3c", "#3f9e77", "#b0599f", "#c94f4f", "#8a7ec8", "#4aa3a8", "#9a7b4f")
-MARK = "#c94f4f"
+from tessera.pytree.palette import GRID, INK
+
 _LONGEST = 44
 
 
@@ -82,8 +80,3 @@ def shorten(text: str) -> str:
     if len(text) <= _LONGEST:
         return text
     return f"{text[: _LONGEST // 2 - 2]} … {text[-_LONGEST // 2 + 1 :]}"
-
-
-def colour(number: int) -> str:
-    """The colour of the line of this number."""
-    return COLOURS[number % len(COLOURS)]

@@ -13,12 +13,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tessera.errors import ConfigError
 from tessera.pytree import plot_data, slices
 from tessera.pytree.grouping import ParameterGroup, parameter_groups
+from tessera.pytree.palette import COLOURS, INK, MARK, colour
 from tessera.pytree.plot_data import MAX_PARAMETERS, Selector
-from tessera.pytree.plot_style import COLOURS, INK, MARK, colour, legend, note, panels, shorten, title
+from tessera.pytree.plot_style import legend, note, panels, shorten, title
 from tessera.pytree.registry import Registry
 
 __all__ = [
@@ -35,7 +37,6 @@ __all__ = [
 MAX_PANELS = 40
 MAX_STEMS = 60
 _AXES = {"evaluation": "evaluation", "seconds": "seconds"}
-_LOG_FROM = 100.0  # a positive criterion that falls by this factor is drawn on a log scale
 
 
 def criterion_plot(
@@ -63,27 +64,21 @@ def criterion_plot(
             rows[against], rows["best"], color=colour(number), linewidth=2, drawstyle="steps-post", label=shorten(name)
         )
     _scale_criterion(axes, table, log)
-    axes.set_xlabel(_AXES[against])
+    _name_axis(axes, against)
     axes.set_ylabel("criterion")
     legend(axes)
     return figure
 
 
 def _scale_criterion(axes: Any, table: pd.DataFrame, log: bool | None) -> None:
-    """A log scale where it helps; otherwise leave out of view what is far worse than the start."""
-    values = table["value"].to_numpy(dtype=np.float64)
-    best = table["best"].to_numpy(dtype=np.float64)
-    values, best = values[np.isfinite(values)], best[np.isfinite(best)]
-    if not values.size:
+    scale = plot_data.criterion_scale(table["value"].to_numpy(np.float64), table["best"].to_numpy(np.float64), log)
+    if scale is None:
         return
-    if log if log is not None else values.min() > 0 and best.max() > _LOG_FROM * best.min():
+    if scale.log:
         axes.set_yscale("log")
-        return
-    # The best values say where the run goes; trial points of a line search may lie many orders above them.
-    reach = max(float(np.ptp(best)), 1e-12 * float(np.abs(best).max()), 1e-300)
-    low, high = max(values.min(), best.min() - reach), min(values.max(), best.max() + reach)
-    if high > low:
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    elif scale.high > scale.low:
+        room = 0.05 * (scale.high - scale.low)
+        axes.set_ylim(scale.low - room, scale.high + room)
 
 
 def params_plot(
@@ -113,7 +108,9 @@ def params_plot(
         axes.axvline(best, color=INK, linewidth=1, linestyle=":")
         title(axes, str(group["title"].iloc[0]))
         legend(axes)
-    _label_bottom(grid, "evaluation")
+    for axes in grid[-min(len(grid), 3) :]:  # the last of every column; a panel above a gap keeps its numbers
+        _name_axis(axes, "evaluation")
+        axes.tick_params(labelbottom=True)
     shown = table["position"].nunique()
     if shown < history.spec.size and selector is None:
         note(figure, f"{shown:,} of {history.spec.size:,} parameters: those that moved most relative to their start")
@@ -152,9 +149,9 @@ def convergence_plot(
             axes.scatter(above[against].iloc[-1:], above["distance"].iloc[-1:], color=colour(number), s=22, zorder=3)
     if (table["distance"] > 0).any():
         axes.set_yscale("log")
-    axes.set_xlabel(_AXES[against])
+    _name_axis(axes, against)
     what = "criterion" if measure == "criterion" else "parameters"
-    axes.set_ylabel(f"distance of the {what} from the optimum{', start = 1' if normalize else ''}", fontsize=8.5)
+    axes.set_ylabel(f"distance of the {what}\nfrom the optimum{', start = 1' if normalize else ''}", fontsize=8.5)
     legend(axes)
     return figure
 
@@ -203,9 +200,11 @@ def derivative_plot(func: Callable[..., Any], params: Any, *, derivative: Any = 
         axes.scatter(at_params["x"], at_params["value"], color=MARK, s=24, zorder=3)
         output = str(line["output"].iloc[0])
         title(axes, str(line["name"].iloc[0]) if output == "value" else f"{output} by {line['name'].iloc[0]}")
+        slope = float(line["derivative"].iloc[0])
+        # In the upper corner that a line of this slope leaves free.
+        place, side = (0.96, "right") if slope < 0 else (0.04, "left")
         axes.text(
-            0.04, 0.95, f"slope {line['derivative'].iloc[0]:.4g}", transform=axes.transAxes, va="top", fontsize=8,
-            color=INK,
+            place, 0.95, f"slope {slope:.4g}", transform=axes.transAxes, ha=side, va="top", fontsize=8, color=INK
         )  # fmt: skip
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=8, labelcolor=INK)
@@ -264,12 +263,11 @@ def lollipop_plot(
     return figure
 
 
-def _label_bottom(grid: list[Any], text: str) -> None:
-    """Name the horizontal axis of the last panel of every column; a panel above a gap keeps its numbers."""
-    columns = min(len(grid), 3)
-    for axes in grid[-columns:]:
-        axes.set_xlabel(text)
-        axes.tick_params(labelbottom=True)
+def _name_axis(axes: Any, against: str) -> None:
+    """Name the horizontal axis; evaluations are counted, so their ticks are whole numbers."""
+    axes.set_xlabel(_AXES[against])
+    if against == "evaluation":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
 
 
 def _check_axis(against: str) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import ConfigError, DerivativeError, FunctionError
+from tessera.pytree.criterion import Criterion
 from tessera.pytree.grouping import words_of
 from tessera.pytree.plot_data import Selector, select_positions
 from tessera.pytree.registry import Registry
@@ -70,12 +71,14 @@ def slice_data(
     """
     spec = TreeSpec.of(params, registry=registry, is_leaf=is_leaf)
     point = _Point(spec, spec.ravel(params), func, dict(func_kwargs or {}), unpacker, "slice_plot")
-    lower, upper = _limits(spec, params, bounds, lower_bounds, upper_bounds)
+    lower, upper = _limits(spec, bounds, lower_bounds, upper_bounds)
+    # Only for reading what `func` returns: `point` calls it, because its message names the parameter that moved.
+    reader = Criterion(func, None, algorithm="slice_plot", least_squares=False, like=spec)
     tables = []
     for position, name in point.parameters(selector):
         grid = _grid(float(point.x[position]), float(lower[position]), float(upper[position]), width, n_points)
         columns = {"name": name, "position": position, "x": grid}
-        values = [_number(point.at(position, z, name)) for z in grid]
+        values = [reader.value_or_nan(point.at(position, z, name)) for z in grid]
         tables.append(pd.DataFrame({**columns, "value": values, "is_params": grid == point.x[position]}))
     return pd.concat(tables, ignore_index=True)
 
@@ -128,7 +131,7 @@ def derivative_data(
     point = _Point(spec, spec.ravel(params), func, dict(func_kwargs or {}), unpacker, "derivative_plot")
     start = point.at(0, float(point.x[0]), "params")
     outer = TreeSpec.of(start)
-    lower, upper = _limits(spec, params, bounds, lower_bounds, upper_bounds)
+    lower, upper = _limits(spec, bounds, lower_bounds, upper_bounds)
     matrix = _matrix(derivative, point, params, outer, (lower, upper), (registry, is_leaf))
     shown = np.arange(outer.size) if output_selector is None else select_positions(outer, output_selector, point.what)
     chosen = list(point.parameters(selector, n_outputs=len(shown)))
@@ -187,7 +190,7 @@ class _Point:
             yield position, "_".join(words) or "value"
 
 
-def _limits(spec: TreeSpec, params: Any, bounds: Any, lower: Any, upper: Any) -> tuple[_Vector, _Vector]:
+def _limits(spec: TreeSpec, bounds: Any, lower: Any, upper: Any) -> tuple[_Vector, _Vector]:
     from tessera.pytree.bounds import resolve_bounds
 
     found: tuple[_Vector, _Vector] = resolve_bounds(spec, bounds, lower, upper)
@@ -207,14 +210,6 @@ def _grid(here: float, lower: float, upper: float, width: float, n_points: int) 
 def _near(here: float, lower: float, upper: float, width: float) -> tuple[float, float]:
     reach = width * (abs(here) or 1.0)
     return max(lower, here - reach), min(upper, here + reach)
-
-
-def _number(output: Any) -> float:
-    """The criterion, NaN where it is not finite."""
-    from tessera.pytree.criterion import scalar_value
-
-    value = scalar_value(output)
-    return value if np.isfinite(value) else float("nan")
 
 
 def _matrix(

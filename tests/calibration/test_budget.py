@@ -185,6 +185,8 @@ def test_the_first_price_is_a_tenth_of_what_a_record_is_worth(make_matrix: MakeM
     curvature = objective.weight / objective.scale**2
     worth = (matrix.to_csr().toarray() * weights) ** 2 * curvature[:, None]
     assert starting_price(matrix, weights, curvature) == pytest.approx(0.1 * worth.sum() / 300, rel=1e-5)
+    halved = replace(matrix, aggregation=matrix.aggregation * 0.5)
+    assert starting_price(halved, weights, curvature) == pytest.approx(0.1 * worth.sum() / 4 / 300, rel=1e-5)
     assert starting_price(matrix, np.zeros(300), curvature) > 0
     result = fit(matrix, weights, replace(OPTIONS, loss_groups="level", records=100, epochs=1, polish_epochs=0))
     assert result.history["lambda_l0"].iloc[0] == starting_price(matrix, weights, curvature)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
+from benchmarks.problems import factored_problem
 from tessera.calibration import dual_kernels as kernels
 from tessera.calibration.conflicts import BOUNDS
 from tessera.calibration.dual import calibrate
@@ -202,6 +203,18 @@ def test_chances_sum_to_the_budget_and_certain_records_are_drawn(score: list[flo
     assert (chance[drawn] > 0).all()
 
 
+def test_gates_serve_a_budget_near_the_number_of_targets() -> None:
+    matrix, design = factored_problem(400, 60, 12, 6, seed=5, district_metrics=4)
+    budget = int(1.3 * matrix.n_targets)
+    share = {}
+    for thinning in ("draw", "gates"):
+        result = calibrate(matrix, design, DualOptions(records=budget, thinning=thinning, gate_epochs=300))
+        assert 0.8 * budget < np.count_nonzero(result.weights) <= budget
+        share[thinning] = (target_table(matrix, result.weights)["abs_rel_error"] <= 0.1).mean()
+    assert share["gates"] > 0.97
+    assert share["gates"] > share["draw"] + 0.03
+
+
 def test_importance_is_the_size_of_the_contribution_to_the_targets(make_matrix: MakeMatrix) -> None:
     matrix = make_matrix(200)
     weights = np.random.Generator(np.random.Philox(3)).lognormal(4, 1, 200)
@@ -223,6 +236,8 @@ def test_importance_is_the_size_of_the_contribution_to_the_targets(make_matrix: 
         ({"upper": 0.9}, "upper is 0.9"),
         ({"tolerance": 0.0}, "tolerance is 0.0"),
         ({"records": 0}, "records is 0"),
+        ({"thinning": "cube"}, "thinning is 'cube'"),
+        ({"gate_epochs": 0}, "gate_epochs is 0"),
         ({"max_iterations": 0}, "max_iterations is 0"),
         ({"holdout_fold": 10}, "holdout_fold is 10"),
     ],

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tessera.calibration import kernels
+from tessera.calibration.epochs import Epochs
 from tessera.calibration.fit import FitProgress, fit
 from tessera.calibration.options import FitOptions
 from tessera.calibration.schedule import learning_rate, sampled_steps
@@ -38,7 +40,7 @@ def test_rates_fall_and_stay_positive(
         epochs=epochs, polish_epochs=polish, decay_share=share, learning_rate=rate, polish_rate=polish_rate
     )
     falling = share * epochs
-    sampled = epochs - int(cut * (epochs - falling))  # after an early stop, all of the fall still to come
+    sampled = max(1, epochs - int(cut * (epochs - falling)))  # after an early stop, all of the fall still to come
     rates = np.array([learning_rate(epoch, sampled, options) for epoch in range(1, sampled + polish + 1)])
     first, second = rates[:sampled], rates[sampled:]
     assert np.all(np.diff(first) <= 1e-12) and np.all(np.diff(second) <= 1e-12)
@@ -116,6 +118,25 @@ def test_a_fit_ends_early_and_still_polishes(make_matrix: MakeMatrix) -> None:
     whole = fit(matrix, weights, replace(options, patience=None))
     assert len(whole.history) == 440
     np.testing.assert_array_equal(whole.history["loss"][: sampled - 40], loss[: sampled - 40])
+
+
+def test_the_polish_starts_afresh_and_moves_weights_alone(make_matrix: MakeMatrix) -> None:
+    options = FitOptions(epochs=80, polish_epochs=20, keep_probability=0.6, lambda_l0=1e-2, device="cpu")
+    with Epochs(make_matrix(200), np.full(200, 100.0), options) as epochs:
+        state = epochs.begin()
+        while state.epoch < 80:
+            epochs.advance(state)
+        epochs.synchronise(state)
+        start = state.records.copy()
+        while state.epoch < 100:
+            epochs.advance(state)
+        epochs.synchronise(state)
+    assert 20 < np.count_nonzero(start[kernels.GATE]) < 180
+    assert not start[[kernels.MEAN_W, kernels.SQUARE_W]].any()
+    for row in (kernels.ALPHA, kernels.GATE):
+        np.testing.assert_array_equal(state.records[row], start[row])
+    moved = state.records[kernels.LOG_WEIGHT] != start[kernels.LOG_WEIGHT]
+    np.testing.assert_array_equal(moved, start[kernels.GATE] > 0)
 
 
 @pytest.mark.parametrize("stop", [60, 80, 110, 120])

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tessera.diagnostics import plots
+from tessera.diagnostics import canvas, plots
 from tessera.diagnostics.tiles import HEADER, district_cells, state_positions
 from tessera.errors import TesseraError
 from tessera.geography.areas import states, stratum_districts
@@ -61,7 +61,7 @@ def test_figures_are_small_pngs(report_inputs: ReportInputs) -> None:
     assert len(report_inputs.figures) == 9
     for figure in report_inputs.figures:
         assert figure.png.startswith(b"\x89PNG\r\n\x1a\n"), figure.title
-        assert len(figure.png) < plots.MAX_BYTES, figure.title
+        assert len(figure.png) < canvas.MAX_BYTES, figure.title
         width, height = struct.unpack(">II", figure.png[16:24])
         assert 300 < width < 1500 and 150 < height < 1500
 

@@ -19,6 +19,11 @@ def compiled_products(table, row, wanted, dual, out):  # type: ignore[no-untyped
 
 
 @njit
+def compiled_precise_products(table, row, dual, out):  # type: ignore[no-untyped-def]
+    rows.precise_products(table, row, dual, out)
+
+
+@njit
 def compiled_sums(table, row, weight, out):  # type: ignore[no-untyped-def]
     rows.sums(table, row, weight, out)
 
@@ -77,6 +82,16 @@ def _skipped(table: Table, weight: np.ndarray) -> np.ndarray:
 
 
 @given(cases)
+@settings(max_examples=40, deadline=None)
+def test_products_in_double_precision(case: Case) -> None:
+    block, dual = case.values[case.row].astype(np.float64), case.dual.astype(np.float64) * (1 + 1e-9)
+    for table in case.forms:
+        out = np.full(len(case.row), np.nan)
+        compiled_precise_products(table, case.row, dual, out)
+        assert np.all(np.abs(out - block @ dual) <= 1e-13 * (np.abs(block) @ np.abs(dual)))
+
+
+@given(cases)
 @settings(max_examples=60, deadline=None)
 def test_sums(case: Case) -> None:
     block, weight = case.values[case.row].astype(np.float64), case.weight.astype(np.float64)
@@ -116,6 +131,8 @@ def test_products_and_sums_are_for_compiled_callers() -> None:
         rows.products(case.dense, case.row, case.weight, case.dual, case.weight)
     with pytest.raises(NotImplementedError, match="dense_sums"):
         rows.sums(case.dense, case.row, case.weight, case.dual)
+    with pytest.raises(NotImplementedError, match="dense_precise_products"):
+        rows.precise_products(case.dense, case.row, case.dual, case.weight)
 
 
 def test_the_form_is_dense_from_a_density_on() -> None:
