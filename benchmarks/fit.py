@@ -37,7 +37,7 @@ from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
 from tessera.calibration.fit import fit
 from tessera.calibration.presets import preset
-from tessera.calibration.state import l2_factor
+from tessera.calibration.recipe.state import l2_factor
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.package import CalibrationPackage, write_package
 

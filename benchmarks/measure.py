@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import tessera.calibration.dual
 import tessera.calibration.fit
-import tessera.calibration.sparsify  # noqa: F401
+import tessera.calibration.newton.sparsify  # noqa: F401
 from benchmarks.problems import factored_problem
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
@@ -79,8 +79,8 @@ def cuda_epoch(matrix: Any, start: np.ndarray, options: FitOptions) -> dict[str,
     """Seconds of an epoch on the GPU against what its memory's bandwidth allows at least."""
     import torch
 
-    from tessera.calibration.bandwidth import copy_bandwidth, epoch_floor
-    from tessera.calibration.torch_epochs import TorchEpochs
+    from tessera.calibration.gpu.bandwidth import copy_bandwidth, epoch_floor
+    from tessera.calibration.gpu.torch_epochs import TorchEpochs
 
     with TorchEpochs(matrix, start, options, "cuda") as epochs:
         state = epochs.begin()
@@ -109,7 +109,7 @@ def _warm_up(mode: str) -> None:
 
 def _epoch_seconds(matrix: Any, start: np.ndarray, options: FitOptions) -> float:
     """Seconds of an epoch in full run, without what a fit does once; the median of the later half."""
-    from tessera.calibration.epochs import Epochs
+    from tessera.calibration.recipe.epochs import Epochs
 
     times = []
     with Epochs(matrix, start, options) as epochs:

@@ -89,7 +89,12 @@ CALIBRATE = (
     Setting("--distance", "distance", str, "from the initial weights", "KIND", DISTANCES),
     Setting("--lower", "lower", float, "smallest weight, as a multiple of the initial one"),
     Setting("--upper", "upper", float, "largest weight, as a multiple of the initial one"),
-    Setting("--thinning", "thinning", str, "how a record budget is met: draw, or gates for budgets near the number of targets"),
+    Setting(
+        "--thinning",
+        "thinning",
+        str,
+        "how a budget is met: draw, or gates where it is near the number of targets",
+    ),
     Setting("--gate-epochs", "gate_epochs", int, "epochs of thinning by gates"),
     Setting("--sparse-upper", "sparse_upper", float, "the same of a record drawn for a budget"),
     Setting("--tolerance", "tolerance", float, "relative error that a target is let have"),

@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tessera.calibration import dual_kernels as kernels
-from tessera.calibration.conflicts import conflicts_of, dual_table
 from tessera.calibration.dual_options import DISTANCES, DualOptions
-from tessera.calibration.hierarchy import hierarchy
 from tessera.calibration.log import epoch_log
-from tessera.calibration.newton_system import gram, solve
-from tessera.calibration.objective import require_targets
-from tessera.calibration.state import check_weights, fit_fingerprint
+from tessera.calibration.newton import dual_kernels as kernels
+from tessera.calibration.newton.conflicts import conflicts_of, dual_table
+from tessera.calibration.newton.hierarchy import hierarchy
+from tessera.calibration.newton.newton_system import gram, solve
+from tessera.calibration.recipe.objective import require_targets
+from tessera.calibration.recipe.state import check_weights, fit_fingerprint
 from tessera.calibration.target_weights import held_out
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
@@ -107,7 +107,7 @@ def calibrate(
     newton.run()
     weights, gates = newton.weights(), np.ones(matrix.n_records)
     if options.records is not None and options.records < np.count_nonzero(weights):
-        from tessera.calibration.sparsify import thin
+        from tessera.calibration.newton.sparsify import thin
 
         drawn = thin(matrix, weights, options)
         small = matrix.subset(drawn.records)

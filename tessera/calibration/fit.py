@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tessera.calibration import checkpoint
 from tessera.calibration.checks import whole
 from tessera.calibration.device import choose_device
-from tessera.calibration.epochs import Epochs
 from tessera.calibration.log import epoch_log
 from tessera.calibration.options import FitOptions
-from tessera.calibration.state import HISTORY, FitState, check_weights, fit_fingerprint
+from tessera.calibration.recipe import checkpoint
+from tessera.calibration.recipe.epochs import Epochs
+from tessera.calibration.recipe.state import HISTORY, FitState, check_weights, fit_fingerprint
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 FloatArray = npt.NDArray[np.float64]
@@ -118,7 +118,7 @@ def fit(
 def _epochs_on(device: str, matrix: CalibrationMatrix, weights: FloatArray, options: FitOptions) -> Epochs:
     if device == "cpu":
         return Epochs(matrix, weights, options)
-    from tessera.calibration.torch_epochs import TorchEpochs
+    from tessera.calibration.gpu.torch_epochs import TorchEpochs
 
     return TorchEpochs(matrix, weights, options, device)
 

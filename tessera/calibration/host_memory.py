@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tessera.calibration.memory import free_memory
+from tessera.calibration.gpu.memory import free_memory
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.rows import form_bytes

@@ -18,8 +18,8 @@ import pandas as pd
 from tessera.calibration.device import choose_device
 from tessera.calibration.dual_options import DualOptions
 from tessera.calibration.fit import fit
+from tessera.calibration.gpu.memory import require_memory
 from tessera.calibration.host_memory import require_host_memory, short_of_host_memory
-from tessera.calibration.memory import require_memory
 from tessera.calibration.options import FitOptions
 from tessera.calibration.progress import Progress, StepReport
 from tessera.calibration.request import FitRequest

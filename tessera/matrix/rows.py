@@ -169,25 +169,26 @@ def sums(table, row, weight, out):  # type: ignore[no-untyped-def]
     raise NotImplementedError("sums is called from compiled code only; call dense_sums or sparse_sums.")
 
 
+# An overload has to be a plain function, hence the lambdas.
 @overload(products)
 def _products(table, row, wanted, dual, out):  # type: ignore[no-untyped-def]
     if table.instance_class is DenseTable:
-        return lambda table, row, wanted, dual, out: dense_products(table, row, wanted, dual, out)  # noqa: PLW0108 - an overload has to be a function
-    return lambda table, row, wanted, dual, out: sparse_products(table, row, wanted, dual, out)  # noqa: PLW0108 - an overload has to be a function
+        return lambda table, row, wanted, dual, out: dense_products(table, row, wanted, dual, out)  # noqa: PLW0108
+    return lambda table, row, wanted, dual, out: sparse_products(table, row, wanted, dual, out)  # noqa: PLW0108
 
 
 @overload(precise_products)
 def _precise_products(table, row, dual, out):  # type: ignore[no-untyped-def]
     if table.instance_class is DenseTable:
-        return lambda table, row, dual, out: dense_precise_products(table, row, dual, out)
-    return lambda table, row, dual, out: sparse_precise_products(table, row, dual, out)
+        return lambda table, row, dual, out: dense_precise_products(table, row, dual, out)  # noqa: PLW0108
+    return lambda table, row, dual, out: sparse_precise_products(table, row, dual, out)  # noqa: PLW0108
 
 
 @overload(sums)
 def _sums(table, row, weight, out):  # type: ignore[no-untyped-def]
     if table.instance_class is DenseTable:
-        return lambda table, row, weight, out: dense_sums(table, row, weight, out)  # noqa: PLW0108 - an overload has to be a function
-    return lambda table, row, weight, out: sparse_sums(table, row, weight, out)  # noqa: PLW0108 - an overload has to be a function
+        return lambda table, row, weight, out: dense_sums(table, row, weight, out)  # noqa: PLW0108
+    return lambda table, row, weight, out: sparse_sums(table, row, weight, out)  # noqa: PLW0108
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.calibration import active, kernels
-from tessera.calibration.active import DEAD_ALPHA, SHRINK_EVERY, ActiveSet, closed_for_good, closing_alpha
-from tessera.calibration.epochs import Epochs, final_parameters
 from tessera.calibration.fit import FitProgress, FitResult, fit
-from tessera.calibration.gates import NOISE_LIMIT, gates, open_probability, open_shift
 from tessera.calibration.options import FitOptions
-from tessera.calibration.state import FitState, starting_state
+from tessera.calibration.recipe import active, kernels
+from tessera.calibration.recipe.active import DEAD_ALPHA, SHRINK_EVERY, ActiveSet, closed_for_good, closing_alpha
+from tessera.calibration.recipe.epochs import Epochs, final_parameters
+from tessera.calibration.recipe.gates import NOISE_LIMIT, gates, open_probability, open_shift
+from tessera.calibration.recipe.state import FitState, starting_state
 from tessera.matrix.calibration_matrix import CalibrationMatrix, Layout
 
 MakeMatrix = Callable[..., CalibrationMatrix]

@@ -18,17 +18,18 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from tessera.calibration import checkpoint, run
+from tessera.calibration import run
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
-from tessera.calibration.epochs import Epochs
 from tessera.calibration.fit import FitProgress, FitResult, fit
 from tessera.calibration.host_memory import needed_bytes
 from tessera.calibration.log import target_table
 from tessera.calibration.options import FitOptions
+from tessera.calibration.recipe import checkpoint
+from tessera.calibration.recipe.epochs import Epochs
+from tessera.calibration.recipe.state import FitState, check_weights, fit_fingerprint
 from tessera.calibration.request import FitRequest
 from tessera.calibration.run import run_fit
-from tessera.calibration.state import FitState, check_weights, fit_fingerprint
 from tessera.errors import FitError, MatrixError, StorageError
 from tessera.matrix.calibration_matrix import CalibrationMatrix, build
 from tessera.matrix.metrics import compile_metrics
@@ -106,7 +107,7 @@ def test_gradients_whose_squares_overflow_do_not_hold_a_fit_up(make_matrix: Make
     options, weights = replace(QUICK, loss="squared", lambda_l0=0.0, epochs=200), np.full(300, 60.0)
     epochs = Epochs(dollars, weights, options)
     if device == "torch":
-        from tessera.calibration.torch_epochs import TorchEpochs
+        from tessera.calibration.gpu.torch_epochs import TorchEpochs
 
         epochs = TorchEpochs(dollars, weights, options, "cpu")
     with epochs:
@@ -172,7 +173,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tessera.calibration import checkpoint
+from tessera.calibration.recipe import checkpoint
 from tessera.calibration.fit import fit
 from tessera.calibration.options import FitOptions
 from tests.packages import example_matrix

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.calibration import kernels
-from tessera.calibration.active import ActiveSet
-from tessera.calibration.budget import close_surplus, is_settled, next_price, starting_price, warn_of_haste
 from tessera.calibration.fit import FitProgress, FitResult, fit
 from tessera.calibration.log import target_table
-from tessera.calibration.objective import Objective
 from tessera.calibration.options import FitOptions
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.active import ActiveSet
+from tessera.calibration.recipe.budget import close_surplus, is_settled, next_price, starting_price, warn_of_haste
+from tessera.calibration.recipe.objective import Objective
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 MakeMatrix = Callable[..., CalibrationMatrix]

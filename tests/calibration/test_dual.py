@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from benchmarks.problems import factored_problem
-from tessera.calibration import dual_kernels as kernels
-from tessera.calibration.conflicts import BOUNDS
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DISTANCES, DualOptions
-from tessera.calibration.hierarchy import hierarchy
 from tessera.calibration.log import target_table
-from tessera.calibration.newton_system import gram, solve
-from tessera.calibration.sparsify import chances, draw_records, importance_of, systematic
+from tessera.calibration.newton import dual_kernels as kernels
+from tessera.calibration.newton.conflicts import BOUNDS
+from tessera.calibration.newton.hierarchy import hierarchy
+from tessera.calibration.newton.newton_system import gram, solve
+from tessera.calibration.newton.sparsify import chances, draw_records, importance_of, systematic
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.rows import table_form

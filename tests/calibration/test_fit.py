@@ -15,7 +15,7 @@ from tessera.calibration.fit import FitProgress, FitResult, fit
 from tessera.calibration.log import target_table
 from tessera.calibration.options import FitOptions
 from tessera.calibration.presets import preset
-from tessera.calibration.schedule import learning_rate
+from tessera.calibration.recipe.schedule import learning_rate
 from tessera.errors import FitError, StorageError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 

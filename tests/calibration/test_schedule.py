@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.calibration import kernels
-from tessera.calibration.epochs import Epochs
 from tessera.calibration.fit import FitProgress, fit
 from tessera.calibration.options import FitOptions
-from tessera.calibration.schedule import learning_rate, sampled_steps
-from tessera.calibration.state import HISTORY
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.epochs import Epochs
+from tessera.calibration.recipe.schedule import learning_rate, sampled_steps
+from tessera.calibration.recipe.state import HISTORY
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 MakeMatrix = Callable[..., CalibrationMatrix]

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
 from tessera.calibration.fit import fit
-from tessera.calibration.objective import Objective
 from tessera.calibration.options import FitOptions
+from tessera.calibration.recipe.objective import Objective
 from tessera.calibration.target_weights import fold_of, held_out, target_weights
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix

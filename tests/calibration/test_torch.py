@@ -21,19 +21,19 @@ import torch
 
 from tessera.calibration import device as devices
 from tessera.calibration import fit as fits
-from tessera.calibration import kernels
-from tessera.calibration.bandwidth import copy_bandwidth, epoch_bytes, epoch_floor
-from tessera.calibration.epochs import Epochs
 from tessera.calibration.fit import FitProgress, FitResult, fit
-from tessera.calibration.gates import epoch_key, gate_noise, gates
-from tessera.calibration.memory import MemoryPlan, require_memory, short_of_memory
-from tessera.calibration.objective import Objective
+from tessera.calibration.gpu.bandwidth import copy_bandwidth, epoch_bytes, epoch_floor
+from tessera.calibration.gpu.memory import MemoryPlan, require_memory, short_of_memory
+from tessera.calibration.gpu.torch_epochs import TorchEpochs
+from tessera.calibration.gpu.torch_pass import Strips
+from tessera.calibration.gpu.torch_pass import gate_noise as torch_noise
 from tessera.calibration.options import FitOptions
-from tessera.calibration.reference import Adam, gradient
-from tessera.calibration.state import FitState, l2_factor
-from tessera.calibration.torch_epochs import TorchEpochs
-from tessera.calibration.torch_pass import Strips
-from tessera.calibration.torch_pass import gate_noise as torch_noise
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.epochs import Epochs
+from tessera.calibration.recipe.gates import epoch_key, gate_noise, gates
+from tessera.calibration.recipe.objective import Objective
+from tessera.calibration.recipe.reference import Adam, gradient
+from tessera.calibration.recipe.state import FitState, l2_factor
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.calibration import kernels
-from tessera.calibration.epochs import Epochs
 from tessera.calibration.fit import fit
-from tessera.calibration.gates import epoch_key, gate_noise, gates, open_probability, open_shift
-from tessera.calibration.objective import Objective
 from tessera.calibration.options import FitOptions
-from tessera.calibration.reference import Adam, gradient
-from tessera.calibration.state import l2_factor, starting_state
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.epochs import Epochs
+from tessera.calibration.recipe.gates import epoch_key, gate_noise, gates, open_probability, open_shift
+from tessera.calibration.recipe.objective import Objective
+from tessera.calibration.recipe.reference import Adam, gradient
+from tessera.calibration.recipe.state import l2_factor, starting_state
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 OPTIONS = FitOptions(

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from tessera.calibration import kernels, vector_math
-from tessera.calibration.gates import NOISE_LIMIT
+from tessera.calibration.recipe import kernels, vector_math
+from tessera.calibration.recipe.gates import NOISE_LIMIT
 
 TINY, HUGE = np.finfo(np.float32).tiny, np.finfo(np.float32).max
 

@@ -28,8 +28,8 @@ from tessera.geography import areas
 from tessera.geography.clones import Clones
 from tessera.geography.placement import place_clones
 from tessera.matrix.calibration_matrix import CalibrationMatrix
-from tessera.matrix.metrics import required_variables
 from tessera.matrix.joining import matrix_from_state_values
+from tessera.matrix.metrics import required_variables
 from tessera.microdata.cps import build_cps
 from tessera.microdata.stratify import stratify
 from tessera.rules.engine import PolicyEngine

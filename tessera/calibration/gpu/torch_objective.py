@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tessera.calibration.objective import Objective
+from tessera.calibration.recipe.objective import Objective
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -23,9 +23,9 @@ import torch
 import triton
 import triton.language as tl
 
-from tessera.calibration import kernels
-from tessera.calibration.gates import ALPHA_LIMIT, NOISE_LIMIT
-from tessera.calibration.torch_pass import DeviceClones, DeviceTable, Sums
+from tessera.calibration.gpu.torch_pass import DeviceClones, DeviceTable, Sums
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.gates import ALPHA_LIMIT, NOISE_LIMIT
 
 WIDEST = 2048  # metrics
 _BLOCK = 64

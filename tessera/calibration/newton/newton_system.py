@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
-from tessera.calibration.hierarchy import Hierarchy, Rows
+from tessera.calibration.newton.hierarchy import Hierarchy, Rows
 from tessera.errors import FitError
 from tessera.matrix.rows import Table, gather
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tessera.calibration import kernels
-from tessera.calibration.gates import ALPHA_LIMIT, open_shift
 from tessera.calibration.options import FitOptions
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.gates import ALPHA_LIMIT, open_shift
 from tessera.matrix.calibration_matrix import Layout
 
 DEAD_ALPHA = np.float32(-1000.0)

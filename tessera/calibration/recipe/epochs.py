@@ -11,14 +11,14 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tessera.calibration import kernels
-from tessera.calibration.active import DEAD_ALPHA, SHRINK_EVERY, ActiveSet, closed_for_good
-from tessera.calibration.budget import close_surplus, is_settled, next_price, starting_price, warn_of_haste
-from tessera.calibration.gates import epoch_key, gates, open_shift
-from tessera.calibration.objective import Objective
 from tessera.calibration.options import FitOptions
-from tessera.calibration.schedule import learning_rate, sampled_steps
-from tessera.calibration.state import HISTORY, FitState, l2_factor, largest_log_weight, starting_state
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.active import DEAD_ALPHA, SHRINK_EVERY, ActiveSet, closed_for_good
+from tessera.calibration.recipe.budget import close_surplus, is_settled, next_price, starting_price, warn_of_haste
+from tessera.calibration.recipe.gates import epoch_key, gates, open_shift
+from tessera.calibration.recipe.objective import Objective
+from tessera.calibration.recipe.schedule import learning_rate, sampled_steps
+from tessera.calibration.recipe.state import HISTORY, FitState, l2_factor, largest_log_weight, starting_state
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.kernels import CellThreads

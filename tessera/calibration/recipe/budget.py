@@ -25,10 +25,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from tessera.calibration import kernels
-from tessera.calibration.active import ActiveSet
-from tessera.calibration.gates import open_shift
 from tessera.calibration.options import FitOptions
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.active import ActiveSet
+from tessera.calibration.recipe.gates import open_shift
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 # Shares of the sampled steps: where the path begins (at the latest) and ends, and from where on the price rests.

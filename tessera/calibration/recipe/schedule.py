@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from tessera.calibration.options import FitOptions
-from tessera.calibration.state import HISTORY
+from tessera.calibration.recipe.state import HISTORY
 
 _LOWEST_RATE = 0.05  # of the learning rate, at the end of its cosine
 _LOWEST_POLISH_RATE = 0.001

@@ -26,10 +26,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tessera.calibration import kernels
-from tessera.calibration.active import ActiveSet
-from tessera.calibration.gates import ALPHA_LIMIT, NOISE_LIMIT
-from tessera.calibration.memory import STRIP
+from tessera.calibration.gpu.memory import STRIP
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.active import ActiveSet
+from tessera.calibration.recipe.gates import ALPHA_LIMIT, NOISE_LIMIT
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tessera.calibration import kernels
 from tessera.calibration.options import FitOptions
+from tessera.calibration.recipe import kernels
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.random import uniform

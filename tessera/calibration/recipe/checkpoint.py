@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.calibration.options import FitOptions
-from tessera.calibration.state import HISTORY, FitState
+from tessera.calibration.recipe.state import HISTORY, FitState
 from tessera.errors import FitError, StorageError
 from tessera.hdf5 import new_hdf5
 from tessera.store import atomic_path

@@ -22,14 +22,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from tessera.calibration import kernels
-from tessera.calibration.active import WORTH_IT, ActiveSet, closing_alpha
-from tessera.calibration.epochs import Epochs
-from tessera.calibration.memory import MemoryPlan, require_memory, short_of_memory
+from tessera.calibration.gpu.memory import MemoryPlan, require_memory, short_of_memory
+from tessera.calibration.gpu.torch_objective import DeviceObjective
+from tessera.calibration.gpu.torch_pass import DeviceClones, DeviceTable, Sums, send, torch_pass
 from tessera.calibration.options import FitOptions
-from tessera.calibration.state import FitState
-from tessera.calibration.torch_objective import DeviceObjective
-from tessera.calibration.torch_pass import DeviceClones, DeviceTable, Sums, send, torch_pass
+from tessera.calibration.recipe import kernels
+from tessera.calibration.recipe.active import WORTH_IT, ActiveSet, closing_alpha
+from tessera.calibration.recipe.epochs import Epochs
+from tessera.calibration.recipe.state import FitState
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
@@ -153,7 +153,7 @@ def _choose_pass(kernel: Kernel, device: torch.device, plan: MemoryPlan, n_metri
     hindrance = _triton_hindrance(plan, n_metrics)
     if hindrance:
         raise FitError(f"The Triton kernel cannot be used: {hindrance}. Use kernel='auto' or 'torch'.")
-    from tessera.calibration.triton_pass import triton_pass
+    from tessera.calibration.gpu.triton_pass import triton_pass
 
     return triton_pass
 
@@ -162,7 +162,7 @@ def _triton_hindrance(plan: MemoryPlan, n_metrics: int) -> str:
     """Why the Triton kernel cannot be used; "" if it can."""
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed; it comes with the CUDA builds of torch"
-    from tessera.calibration.triton_pass import WIDEST
+    from tessera.calibration.gpu.triton_pass import WIDEST
 
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         return "it needs a C compiler (gcc or clang) for its launcher"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tessera.calibration.gates import gates, open_probability
 from tessera.calibration.options import FitOptions
+from tessera.calibration.recipe.gates import gates, open_probability
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tessera.calibration import kernels
+from tessera.calibration.recipe import kernels
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 _FLOAT, _INDEX, _DOUBLE = 4, 4, 8

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from tessera.calibration.gates import ALPHA_LIMIT, NOISE_LIMIT
-from tessera.calibration.vector_math import exp, log
+from tessera.calibration.recipe.gates import ALPHA_LIMIT, NOISE_LIMIT
+from tessera.calibration.recipe.vector_math import exp, log
 from tessera.matrix.rows import BLOCK, products, sums
 
 # Rows of the state. WEIGHT is exp(LOG_WEIGHT).

@@ -1,6 +1,6 @@
 """Thinning calibrated weights to a record budget: by a draw, or by the gates of the recipe.
 
-A draw goes by importance. The importance of a record is the size of what it contributes to its targets, relative to them,
+A draw goes by importance: the size of what a record contributes to its targets, relative to them,
 
     importance_i = w_i sqrt(sum_t (m_ti / s_t)^2),
 
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tessera.calibration.dual_kernels import importance_pass
 from tessera.calibration.dual_options import DualOptions
+from tessera.calibration.newton.dual_kernels import importance_pass
 from tessera.calibration.options import FitOptions
 from tessera.calibration.target_weights import held_out
 from tessera.matrix.calibration_matrix import CalibrationMatrix

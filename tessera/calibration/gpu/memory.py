@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tessera.calibration import kernels
+from tessera.calibration.recipe import kernels
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
