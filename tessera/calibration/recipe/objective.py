@@ -79,7 +79,7 @@ class Objective:
     def share_within(self, estimates: FloatArray, tolerance: float) -> float:
         """Share of the targets in the loss whose relative error is at most a tolerance (a target of 0 counts as 1)."""
         within = np.count_nonzero(np.abs(estimates - self.target) <= tolerance * self._size)
-        return within / np.count_nonzero(self.weight)
+        return float(within / np.count_nonzero(self.weight))
 
 
 def require_targets(matrix: CalibrationMatrix) -> FloatArray:
