@@ -33,11 +33,11 @@ import dagster as dg
 
 from tessera.errors import StorageError, StructureError
 from tessera.pytree.partitions import PartitionedOutput, PartitionedTree
-from tessera.pytree.stores import as_path, exists
+from tessera.pytree.storage.stores import as_path, exists
 
 if TYPE_CHECKING:
-    from tessera.pytree.contents import TreeSummary
-    from tessera.pytree.stores import TreePath
+    from tessera.pytree.storage.contents import TreeSummary
+    from tessera.pytree.storage.stores import TreePath
 
 _RANGE_TAG = "dagster/asset_partition_range_start"
 _TABLE_ROWS = 40

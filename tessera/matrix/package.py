@@ -8,7 +8,8 @@ read without unpickling anything; `tessera tree FILE` lists it. Layout, schema v
     initial_weights             float64, shape (n_records,), in households
     provenance                  text and numbers by name: scale, seed, hashes, versions
 
-The content hash is that of the tree (`tessera.pytree.fingerprint`): equal for equal contents, whatever file holds them.
+The content hash is that of the tree (`tessera.pytree.storage.fingerprint`): equal for equal contents, whatever file
+holds them.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class CalibrationPackage:
     @cached_property
     def sha256(self) -> str:
         """Hash of the contents, in hexadecimal; equal for equal contents."""
-        from tessera.pytree.fingerprint import tree_sha256
+        from tessera.pytree.storage.fingerprint import tree_sha256
 
         return tree_sha256(self.to_tree())
 

@@ -11,7 +11,7 @@ from tessera import __version__
 from tessera.config import MODEL_YEAR, Scale
 from tessera.geography.clones import Clones
 from tessera.matrix.package import EXCLUSIONS, Fact
-from tessera.pytree.fingerprint import tree_sha256
+from tessera.pytree.storage.fingerprint import tree_sha256
 from tessera.release.identity import git_state
 from tessera.targets.selection import read_selection
 

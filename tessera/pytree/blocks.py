@@ -25,9 +25,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import StructureError
-from tessera.pytree.labels import positions_of, same_labels
-from tessera.pytree.leaves import SCALAR_TYPES, block_of
 from tessera.pytree.tree import TreeSpec, tree_unflatten
+from tessera.pytree.trees.labels import positions_of, same_labels
+from tessera.pytree.trees.leaves import SCALAR_TYPES, block_of
 
 Array = npt.NDArray[np.float64]
 Labels = tuple[pd.Index | None, ...]

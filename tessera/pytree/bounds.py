@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tessera.errors import BoundsError, StructureError
-from tessera.pytree.places import name_positions
-from tessera.pytree.transforms import Vector
+from tessera.pytree.spaces.places import name_positions
+from tessera.pytree.spaces.transforms import Vector
 
 if TYPE_CHECKING:
     from tessera.pytree.tree import TreeSpec

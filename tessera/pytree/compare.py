@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import StructureError
-from tessera.pytree.containers import IsLeaf, containers_for, leaf_texts
-from tessera.pytree.extraction import block_of
-from tessera.pytree.labels import positions_of
+from tessera.pytree.trees.containers import IsLeaf, containers_for, leaf_texts
+from tessera.pytree.trees.extraction import block_of
+from tessera.pytree.trees.labels import positions_of
 
 _SHOWN = 10
 Registry = Mapping[Any, Mapping[str, Any]]
@@ -82,8 +82,8 @@ def tree_identical(first: Any, second: Any) -> bool:
 
 def identity_diff(first: Any, second: Any) -> str | None:
     """The first ten differences between two trees, one a line, by path; None where they are equal to the last bit."""
-    from tessera.pytree.fingerprint import leaf_fingerprint
-    from tessera.pytree.stored import stored_flatten
+    from tessera.pytree.storage.fingerprint import leaf_fingerprint
+    from tessera.pytree.trees.stored import stored_flatten
 
     leaves, spec = stored_flatten(first)
     other_leaves, other_spec = stored_flatten(second)

@@ -7,9 +7,9 @@ weights of moments in `moments`.
 
 from __future__ import annotations
 
-from tessera.pytree.likelihood import estimate_ml, ml_inference
-from tessera.pytree.results import EstimationResult, LikelihoodResult, MomentsResult
-from tessera.pytree.simulated_moments import estimate_msm, msm_inference
+from tessera.pytree.estimation.likelihood import estimate_ml, ml_inference
+from tessera.pytree.estimation.results import EstimationResult, LikelihoodResult, MomentsResult
+from tessera.pytree.estimation.simulated_moments import estimate_msm, msm_inference
 
 __all__ = [
     "EstimationResult",

@@ -12,14 +12,14 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from tessera.errors import StructureError
-from tessera.pytree.checked import Check
-from tessera.pytree.contents import LeafSummary, TreeSummary
-from tessera.pytree.stored import fill_skeleton, find_subtree, stored_flatten
-from tessera.pytree.stores import as_path, opened, written
-from tessera.pytree.structure import children_of, path_text
+from tessera.pytree.storage.checked import Check
+from tessera.pytree.storage.contents import LeafSummary, TreeSummary
+from tessera.pytree.storage.stores import as_path, opened, written
+from tessera.pytree.trees.stored import fill_skeleton, find_subtree, stored_flatten
+from tessera.pytree.trees.structure import children_of, path_text
 
 if TYPE_CHECKING:
-    from tessera.pytree.stores import TreePath
+    from tessera.pytree.storage.stores import TreePath
 
 __all__ = ["LeafSummary", "TreeSummary", "describe_tree", "dump_tree", "format_tree", "load_tree"]
 
@@ -38,7 +38,7 @@ def dump_tree(tree: Any, path: str | PathLike[str] | TreePath, *, durable: bool 
         StructureError: for keys or nesting that cannot be stored.
         StorageError: where the file cannot be written.
     """
-    from tessera.pytree.h5writing import write_tree
+    from tessera.pytree.storage.h5writing import write_tree
 
     leaves, spec = stored_flatten(tree)
     with written(as_path(path), durable=durable) as temporary:
@@ -64,7 +64,7 @@ def load_tree(
         StorageError: for a missing, truncated, altered or foreign file, or one of a newer version.
         StructureError: for a part that is not there, or contents that do not fit together.
     """
-    from tessera.pytree.h5reading import opened_tree
+    from tessera.pytree.storage.h5reading import opened_tree
 
     with opened(as_path(path)) as source, opened_tree(source, verify=verify) as reader:
         spec = reader.spec
@@ -81,7 +81,7 @@ def load_tree(
 
 def describe_tree(path: str | PathLike[str] | TreePath) -> TreeSummary:
     """What a file holds, without reading the leaves; errors as those of `load_tree`."""
-    from tessera.pytree.h5reading import opened_tree
+    from tessera.pytree.storage.h5reading import opened_tree
 
     with opened(as_path(path)) as source, opened_tree(source, verify=True) as reader:
         leaves = tuple(reader.description(number, name) for number, name in enumerate(reader.spec.names))

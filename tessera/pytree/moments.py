@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from tessera.errors import InferenceError, StructureError
-from tessera.pytree.moments_bootstrap import get_moments_cov
-from tessera.pytree.symmetric import SymmetricMatrix
+from tessera.pytree.estimation.moments_bootstrap import get_moments_cov
+from tessera.pytree.estimation.symmetric import SymmetricMatrix
 from tessera.pytree.tree import Registry, TreeSpec, tree_leaves
 
 __all__ = ["WeightingMethod", "get_moments_cov", "get_weighting_matrix", "moment_matrix", "weighting_matrix"]

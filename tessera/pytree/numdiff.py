@@ -18,13 +18,13 @@ import pandas as pd
 
 from tessera.errors import DerivativeError, FunctionError, StructureError
 from tessera.pytree.blocks import array_to_blocks, matrix_to_blocks, matrix_to_frame
-from tessera.pytree.containers import IsLeaf
-from tessera.pytree.differences import hessian, jacobian
-from tessera.pytree.evaluation import ErrorHandling
-from tessera.pytree.nearby import tree_builder
-from tessera.pytree.places import name_position
-from tessera.pytree.steps import Method
+from tessera.pytree.derivatives.differences import hessian, jacobian
+from tessera.pytree.derivatives.evaluation import ErrorHandling
+from tessera.pytree.derivatives.nearby import tree_builder
+from tessera.pytree.derivatives.steps import Method
+from tessera.pytree.spaces.places import name_position
 from tessera.pytree.tree import Registry, TreeSpec
+from tessera.pytree.trees.containers import IsLeaf
 
 if TYPE_CHECKING:
     from tessera.pytree.bounds import Bounds

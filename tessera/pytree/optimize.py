@@ -14,14 +14,14 @@ from typing import Any, Literal
 import numpy as np
 
 from tessera.errors import BoundsError, ConfigError, ConstraintError
-from tessera.pytree.algorithms import Algorithm, get_algorithm, names_taking, run_solver
 from tessera.pytree.bounds import resolve_bounds
-from tessera.pytree.criterion import Criterion
-from tessera.pytree.criterion_derivative import CriterionDerivative
-from tessera.pytree.history import X_BUDGET, Direction, History
-from tessera.pytree.optimize_result import OptimizeResult
-from tessera.pytree.problem import Problem
-from tessera.pytree.space import Space, build_space
+from tessera.pytree.optimisation.algorithms import Algorithm, get_algorithm, names_taking, run_solver
+from tessera.pytree.optimisation.criterion import Criterion
+from tessera.pytree.optimisation.criterion_derivative import CriterionDerivative
+from tessera.pytree.optimisation.history import X_BUDGET, Direction, History
+from tessera.pytree.optimisation.optimize_result import OptimizeResult
+from tessera.pytree.optimisation.problem import Problem
+from tessera.pytree.spaces.space import Space, build_space
 from tessera.pytree.tree import TreeSpec
 
 __all__ = ["OptimizeResult", "maximize", "minimize"]

@@ -10,11 +10,11 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from tessera.errors import StorageError, StructureError
-from tessera.pytree.stores import as_path, exists
+from tessera.pytree.storage.stores import as_path, exists
 
 if TYPE_CHECKING:
-    from tessera.pytree.contents import TreeSummary
-    from tessera.pytree.stores import TreePath
+    from tessera.pytree.storage.contents import TreeSummary
+    from tessera.pytree.storage.stores import TreePath
 
 
 class MissingPartitionError(StorageError, KeyError):

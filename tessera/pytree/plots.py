@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from tessera.errors import ConfigError
-from tessera.pytree import plot_data, slices
-from tessera.pytree.grouping import ParameterGroup, parameter_groups
-from tessera.pytree.palette import COLOURS, INK, MARK, colour
-from tessera.pytree.plot_data import MAX_PARAMETERS, Selector
-from tessera.pytree.plot_style import legend, note, panels, shorten, title
+from tessera.pytree.plotting import plot_data, slices
+from tessera.pytree.plotting.grouping import ParameterGroup, parameter_groups
+from tessera.pytree.plotting.palette import COLOURS, INK, MARK, colour
+from tessera.pytree.plotting.plot_data import MAX_PARAMETERS, Selector
+from tessera.pytree.plotting.plot_style import legend, note, panels, shorten, title
 from tessera.pytree.registry import Registry
 
 __all__ = [
@@ -164,7 +164,7 @@ def slice_plot(func: Callable[..., Any], params: Any, **options: Any) -> Figure:
     Args:
         func: criterion.
         params: tree of parameters.
-        **options: as for `tessera.pytree.slices.slice_data`: `func_kwargs`, `selector`, `bounds`, `lower_bounds`,
+        **options: as for `plotting.slices.slice_data`: `func_kwargs`, `selector`, `bounds`, `lower_bounds`,
             `upper_bounds`, `width`, `n_points`, `unpacker`, `registry`, `is_leaf`.
     """
     table = slices.slice_data(func, params, **options)
@@ -186,7 +186,7 @@ def derivative_plot(func: Callable[..., Any], params: Any, *, derivative: Any = 
     Args:
         func: returns any tree of numbers.
         params: tree of parameters.
-        derivative: what to look at; by default the numerical derivative (see `tessera.pytree.slices.derivative_data`).
+        derivative: what to look at; by default the numerical derivative (see `plotting.slices`).
         **options: `func_kwargs`, `selector`, `output_selector`, `bounds`, `lower_bounds`, `upper_bounds`, `width`,
             `n_points`, `unpacker`, `registry`, `is_leaf`.
     """

@@ -71,7 +71,7 @@ def get_registry(
         return _default_registry()
     registry = _ContainerRegistry(_default_registry())
     if names:
-        from tessera.pytree.extended import entries
+        from tessera.pytree.trees.extended import entries
 
         registry.update(entries(names, data_col))
     registry.update({key: dict(entry) for key, entry in (extra or {}).items()})

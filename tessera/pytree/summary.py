@@ -27,9 +27,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import StructureError
-from tessera.pytree.containers import IsLeaf
-from tessera.pytree.estimation_tables import estimation_table
+from tessera.pytree.estimation.estimation_tables import estimation_table
 from tessera.pytree.tree import Registry, TreeSpec
+from tessera.pytree.trees.containers import IsLeaf
 
 __all__ = [
     "estimation_table",

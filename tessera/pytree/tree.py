@@ -17,11 +17,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import StructureError
-from tessera.pytree.containers import Containers, IsLeaf, Node, containers_for, leaf_texts, put_together
-from tessera.pytree.extraction import block_of
-from tessera.pytree.leaves import codec_of
-from tessera.pytree.naming import flat_names
-from tessera.pytree.spec import TreeSpec
+from tessera.pytree.trees.containers import Containers, IsLeaf, Node, containers_for, leaf_texts, put_together
+from tessera.pytree.trees.extraction import block_of
+from tessera.pytree.trees.leaves import codec_of
+from tessera.pytree.trees.naming import flat_names
+from tessera.pytree.trees.spec import TreeSpec
 
 __all__ = [
     "TreeSpec",

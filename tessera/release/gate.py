@@ -18,7 +18,7 @@ from tessera.diagnostics.sanity import SanityResult, check_names
 from tessera.diagnostics.targets import finite_rows, within
 from tessera.errors import ReleaseError
 from tessera.geography.areas import Area, areas
-from tessera.pytree.fingerprint import tree_sha256
+from tessera.pytree.storage.fingerprint import tree_sha256
 
 INVARIANT_TOLERANCE = 1e-6
 TARGET_TOLERANCE = 0.10

@@ -20,7 +20,7 @@ from tessera.pytree.constraints import (
     SdCorr,
     read_constraints,
 )
-from tessera.pytree.selection import select_all, values_for, weights_for
+from tessera.pytree.spaces.selection import select_all, values_for, weights_for
 from tessera.pytree.tree import TreeSpec
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import rosen, rosen_der, rosen_hess
 from scipy.stats import norm
 
 from tessera.errors import BoundsError, DerivativeError, FunctionError
-from tessera.pytree.differences import hessian, jacobian
+from tessera.pytree.derivatives.differences import hessian, jacobian
 
 RNG = np.random.default_rng(20)
 

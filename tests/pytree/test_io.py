@@ -19,12 +19,12 @@ from hypothesis.extra import numpy as hnp
 
 from tessera.errors import StructureError, UnsupportedLeafError
 from tessera.frame import Frame
-from tessera.pytree import h5reading, h5writing, pieces
 from tessera.pytree.compare import identity_diff, tree_identical
-from tessera.pytree.encoders import Encoded, register_leaf
-from tessera.pytree.fingerprint import tree_sha256
 from tessera.pytree.io import describe_tree, dump_tree, format_tree, load_tree
 from tessera.pytree.registry import register_dataclass, register_namedtuple
+from tessera.pytree.storage import h5reading, h5writing, pieces
+from tessera.pytree.storage.encoders import Encoded, register_leaf
+from tessera.pytree.storage.fingerprint import tree_sha256
 from tessera.rules.values import EntityValues
 
 QUICK = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessera.errors import StorageError, StructureError, TesseraError
-from tessera.pytree import envelope
 from tessera.pytree.io import describe_tree, dump_tree, format_tree, load_tree
 from tessera.pytree.registry import register_dataclass
-from tessera.pytree.stores import opened
+from tessera.pytree.storage import envelope
+from tessera.pytree.storage.stores import opened
 
 TABLE_TREE = {"t": pd.DataFrame({"a": ["x", "y"], "b": [1, 2]}), "m": sp.csr_array(np.eye(3)), "v": np.arange(9.0)}
 
@@ -296,7 +296,7 @@ _FUZZ = """
 import random, resource, signal, sys
 from pathlib import Path
 from tessera.errors import TesseraError
-from tessera.pytree import envelope
+from tessera.pytree.storage import envelope
 from tessera.pytree.io import load_tree
 resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
 whole, rng = Path(sys.argv[1]).read_bytes(), random.Random(5)

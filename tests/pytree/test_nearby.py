@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tessera.pytree.compare import tree_equal
-from tessera.pytree.nearby import tree_builder
+from tessera.pytree.derivatives.nearby import tree_builder
 from tessera.pytree.tree import TreeSpec
 
 TREES = {

@@ -14,8 +14,8 @@ from scipy import optimize as scipy_optimize
 
 from tessera.errors import BoundsError, ConfigError, ConstraintError, DerivativeError, FunctionError, StructureError
 from tessera.pytree import first_derivative
-from tessera.pytree.algorithms import ALGORITHMS, get_algorithm
 from tessera.pytree.constraints import Covariance, Fixed, Increasing, Linear, Nonlinear, Probability, SdCorr
+from tessera.pytree.optimisation.algorithms import ALGORITHMS, get_algorithm
 from tessera.pytree.optimize import maximize, minimize
 
 SCALAR = [name for name, a in ALGORITHMS.items() if a.kind == "scalar" and not a.finite_bounds]
@@ -581,8 +581,8 @@ def test_the_dashboard_is_written_while_running_and_at_the_end(monkeypatch, tmp_
         assert path == tmp_path / "page.html"
 
     monkeypatch.setitem(sys.modules, "tessera.pytree.dashboard", SimpleNamespace(write_dashboard=write_dashboard))
-    monkeypatch.setattr("tessera.pytree.problem._REFRESH", 0.0)
-    monkeypatch.setattr("tessera.pytree.problem._SHARE", 0.0)
+    monkeypatch.setattr("tessera.pytree.optimisation.problem._REFRESH", 0.0)
+    monkeypatch.setattr("tessera.pytree.optimisation.problem._SHARE", 0.0)
     result = minimize(rosenbrock, ROSEN_START, "scipy_neldermead", dashboard=str(tmp_path / "page.html"), history=False)
     assert written[:3] == [("History", 1), ("History", 2), ("History", 3)]
     assert written[-1] == ("OptimizeResult", result.n_fun_evals)

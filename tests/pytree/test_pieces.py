@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tessera.pytree.pieces import PIECE, Crew, bytes_of, cuts, word_sums
+from tessera.pytree.storage.pieces import PIECE, Crew, bytes_of, cuts, word_sums
 
 
 def by_definition(content: bytes) -> bytes:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy.sparse import block_diag, csr_array
 
 from tessera.errors import InferenceError
-from tessera.pytree.inference import LinearMoments, ParameterMap
-from tessera.pytree.sensitivity import SENSITIVITY_KINDS, sensitivity_measure
-from tessera.pytree.symmetric import SymmetricMatrix, invert_definite
+from tessera.pytree.estimation.inference import LinearMoments, ParameterMap
+from tessera.pytree.estimation.sensitivity import SENSITIVITY_KINDS, sensitivity_measure
+from tessera.pytree.estimation.symmetric import SymmetricMatrix, invert_definite
 
 inv = np.linalg.inv
 

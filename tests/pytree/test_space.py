@@ -10,7 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessera.errors import BoundsError, ConstraintError
-from tessera.pytree.cholesky import semidefinite_factor, triangle_dimension
 from tessera.pytree.constraints import (
     Covariance,
     Decreasing,
@@ -23,9 +22,10 @@ from tessera.pytree.constraints import (
     Probability,
     SdCorr,
 )
-from tessera.pytree.differences import jacobian
-from tessera.pytree.space import build_space
-from tessera.pytree.transforms import OrderedChain
+from tessera.pytree.derivatives.differences import jacobian
+from tessera.pytree.spaces.cholesky import semidefinite_factor, triangle_dimension
+from tessera.pytree.spaces.space import build_space
+from tessera.pytree.spaces.transforms import OrderedChain
 from tessera.pytree.tree import TreeSpec
 
 INF = np.inf

@@ -16,7 +16,7 @@ from scipy import sparse
 from tessera.errors import StructureError
 from tessera.pytree.compare import tree_equal
 from tessera.pytree.registry import get_registry
-from tessera.pytree.spec import TreeSpec
+from tessera.pytree.trees.spec import TreeSpec
 
 FLOATS = st.floats(allow_nan=False, width=32)
 LABELS = st.one_of(

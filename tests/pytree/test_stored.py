@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tessera.errors import StructureError
 from tessera.pytree.registry import resolve_class
-from tessera.pytree.stored import find_subtree, stored_flatten, stored_unflatten
+from tessera.pytree.trees.stored import find_subtree, stored_flatten, stored_unflatten
 from tessera.rules.values import EntityValues
 
 TREES = st.recursive(

@@ -13,10 +13,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
 from tessera.errors import StorageError
-from tessera.pytree import stores
 from tessera.pytree.compare import tree_equal
 from tessera.pytree.io import describe_tree, dump_tree, load_tree
 from tessera.pytree.partitions import PartitionedTree
+from tessera.pytree.storage import stores
 
 TREE = {"weights": np.arange(40_000) * 0.1, "names": ["DOÑA ANA", None], 1: {"empty": ()}}
 

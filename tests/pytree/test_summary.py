@@ -15,7 +15,7 @@ from scipy.stats import norm
 
 from tessera.errors import StructureError
 from tessera.pytree.estimate import ml_inference, msm_inference
-from tessera.pytree.inference import normal_statistics
+from tessera.pytree.estimation.inference import normal_statistics
 from tessera.pytree.summary import (
     estimation_table,
     frames_of_columns,

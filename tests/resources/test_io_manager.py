@@ -12,9 +12,9 @@ import pytest
 
 from resources.io_manager import PytreeIOManager
 from tessera.errors import StorageError, StructureError
-from tessera.pytree.fingerprint import tree_sha256
 from tessera.pytree.io import load_tree
 from tessera.pytree.partitions import PartitionedOutput, PartitionedTree
+from tessera.pytree.storage.fingerprint import tree_sha256
 
 pytestmark = pytest.mark.filterwarnings("ignore:Asset job __ephemeral_asset_job__:UserWarning")
 

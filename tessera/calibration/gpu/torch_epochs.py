@@ -29,7 +29,8 @@ from tessera.calibration.options import FitOptions
 from tessera.calibration.recipe import kernels
 from tessera.calibration.recipe.active import WORTH_IT, ActiveSet, closing_alpha
 from tessera.calibration.recipe.epochs import Epochs
-from tessera.calibration.recipe.state import FitState
+from tessera.calibration.recipe.objective import STEEP_LOSS, steepest_duals
+from tessera.calibration.recipe.state import HISTORY, FitState
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
@@ -79,7 +80,12 @@ class TorchEpochs(Epochs):
         row = self._row(state, estimates, sums)
         state.history.append(row)
         self._steer(state)
-        self._on_device(state, self._loss.duals(estimates), self._step(state, state.epoch + 1, update=True))
+        duals = self._loss.duals(estimates)
+        if row[HISTORY.index("loss")] > STEEP_LOSS:
+            squares = sums.statistics[:, kernels.SQUARED_WEIGHT].cpu().numpy()
+            limit = send(steepest_duals(self._matrix, squares), np.float32, self._device)
+            duals = duals.clamp(-limit, limit)
+        self._on_device(state, duals, self._step(state, state.epoch + 1, update=True))
         self._finish(state)
         return row
 

@@ -200,7 +200,6 @@ def descend(part: Tensor, slope: Tensor, step: kernels.Step) -> None:
 def _adam(
     parameter: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, rate: np.float32, step: kernels.Step
 ) -> None:
-    gradient = gradient.clamp(-kernels.STEEPEST, kernels.STEEPEST)
     mean.mul_(0.9).add_(gradient, alpha=0.1)
     square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
     parameter.addcdiv_(mean, (square * float(step.unbias)).sqrt_().add_(_TINY), value=-float(rate))

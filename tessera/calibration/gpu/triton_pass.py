@@ -41,7 +41,6 @@ _EXPECTED, _SQUARED = tl.constexpr(kernels.EXPECTED_OPEN), tl.constexpr(kernels.
 _FINAL, _N_STATISTICS = tl.constexpr(kernels.FINAL_OPEN), tl.constexpr(kernels.N_STATISTICS)
 _ALPHA_LIMIT, _NOISE_LIMIT = tl.constexpr(ALPHA_LIMIT), tl.constexpr(NOISE_LIMIT)
 _LAST_DRAW = tl.constexpr(2**24 - 1)
-_STEEPEST = tl.constexpr(kernels.STEEPEST)
 
 
 def triton_pass(
@@ -104,7 +103,6 @@ def _moments(mean_ptr, square_ptr, inside):  # type: ignore[no-untyped-def]
 @triton.jit
 def _adam(parameter, mean_ptr, square_ptr, mean, square, inside, gradient, rate, unbias):  # type: ignore[no-untyped-def]
     """The parameter after Adam's step; the new moments are stored."""
-    gradient = tl.minimum(tl.maximum(gradient, -_STEEPEST), _STEEPEST)
     mean = 0.9 * mean + 0.1 * gradient
     square = 0.999 * square + 0.001 * gradient * gradient
     tl.store(mean_ptr, mean, mask=inside)

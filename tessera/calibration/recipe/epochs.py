@@ -16,7 +16,7 @@ from tessera.calibration.recipe import kernels
 from tessera.calibration.recipe.active import DEAD_ALPHA, SHRINK_EVERY, ActiveSet, closed_for_good
 from tessera.calibration.recipe.budget import close_surplus, is_settled, next_price, starting_price, warn_of_haste
 from tessera.calibration.recipe.gates import epoch_key, gates, open_shift
-from tessera.calibration.recipe.objective import Objective
+from tessera.calibration.recipe.objective import STEEP_LOSS, Objective, steepest_duals
 from tessera.calibration.recipe.schedule import learning_rate, sampled_steps
 from tessera.calibration.recipe.state import HISTORY, FitState, l2_factor, largest_log_weight, starting_state
 from tessera.errors import FitError
@@ -65,6 +65,9 @@ class Epochs:
         state.history.append(row)
         self._steer(state)
         duals = self._objective.duals(estimates, (self._matrix.n_cells, self._matrix.n_metrics))
+        if row[HISTORY.index("loss")] > STEEP_LOSS:
+            limit = steepest_duals(self._matrix, state.statistics[:, kernels.SQUARED_WEIGHT])
+            duals = np.clip(duals, -limit, limit)
         self._pass(state, duals, self._step(state, state.epoch + 1, update=True))
         self._finish(state)
         return row

@@ -34,8 +34,6 @@ _ONE, _ZERO, _TWO = _F(1), _F(0), _F(2)
 _LIMIT = _F(ALPHA_LIMIT)
 _DECAY_1, _DECAY_2, _TINY = _F(0.9), _F(0.999), _F(1e-8)
 _REST_1, _REST_2 = _F(0.1), _F(0.001)
-STEEPEST = 1e18  # gradients are limited to it, so that their squares stay finite
-_STEEPEST = _F(STEEPEST)
 _HALF, _LAST, _NOISE_LIMIT = _F(0.5), np.int32(2**24 - 1), _F(NOISE_LIMIT)
 _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
@@ -86,10 +84,8 @@ def _gate_gradients(slope, weight, gate_slope, alpha, l0, shift, out):  # type: 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def _adam(gradient, mean, square, parameter, rate, unbias):  # type: ignore[no-untyped-def]
     for j in range(len(parameter)):
-        # An infinite square would hold the parameter still for good.
-        limited = min(max(gradient[j], -_STEEPEST), _STEEPEST)
-        first = _DECAY_1 * mean[j] + _REST_1 * limited
-        second = _DECAY_2 * square[j] + _REST_2 * limited * limited
+        first = _DECAY_1 * mean[j] + _REST_1 * gradient[j]
+        second = _DECAY_2 * square[j] + _REST_2 * gradient[j] * gradient[j]
         mean[j] = first
         square[j] = second
         parameter[j] -= rate * first / (np.sqrt(second * unbias) + _TINY)

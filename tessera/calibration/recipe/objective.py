@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 FloatArray = npt.NDArray[np.float64]
+# A loss from which on gradients may have squares beyond single precision, and the gradient that they are limited to.
+STEEP_LOSS, _STEEPEST = 1e15, 1e18
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,22 @@ class Objective:
         """Share of the targets in the loss whose relative error is at most a tolerance (a target of 0 counts as 1)."""
         within = np.count_nonzero(np.abs(estimates - self.target) <= tolerance * self._size)
         return float(within / np.count_nonzero(self.weight))
+
+
+def steepest_duals(matrix: CalibrationMatrix, squared_weights: FloatArray) -> npt.NDArray[np.float32]:
+    """Largest duals of each cell with which the squares of all gradients stay finite, float32, shape (n_cells, 1).
+
+    Adam never moves a weight again whose squared gradient was infinite once. Sums of dollars against targets of 0, or
+    in the squared loss, get there.
+
+    Args:
+        matrix: that is fitted.
+        squared_weights: their sum in each cell, shape (n_cells,).
+    """
+    table = matrix.value_table
+    largest = float(np.abs(table.data).max(initial=0.0)) * int(np.diff(table.indptr).max(initial=0))
+    limit = _STEEPEST / np.maximum(largest * np.sqrt(squared_weights), 1e-19)
+    return np.asarray(np.minimum(limit, 1e37), dtype=np.float32)[:, None]
 
 
 def require_targets(matrix: CalibrationMatrix) -> FloatArray:

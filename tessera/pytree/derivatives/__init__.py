@@ -1,0 +1,1 @@
+"""Inside of `numdiff`: steps, evaluations, differences of flat vectors."""

@@ -1,0 +1,1 @@
+"""Inside of `estimate`, `moments` and `summary`: inference, sensitivity, results, tables."""

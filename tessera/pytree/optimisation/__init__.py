@@ -1,0 +1,1 @@
+"""Inside of `optimize`: criteria, algorithms, histories, results."""

@@ -1,0 +1,1 @@
+"""Inside of `constraints`: from constrained trees to the vectors that a solver sees, and back."""
