@@ -24,6 +24,7 @@ from tessera.calibration.options import FitOptions
 from tessera.calibration.recipe import checkpoint
 from tessera.calibration.recipe.epochs import Epochs
 from tessera.calibration.recipe.state import HISTORY, FitState, check_weights, fit_fingerprint
+from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 
 FloatArray = npt.NDArray[np.float64]
@@ -135,6 +136,11 @@ def _result(
 ) -> FitResult:
     history = pd.DataFrame(state.history, columns=list(HISTORY)).astype({"epoch": np.int64, "nonzero": np.int64})
     weights, gate, log_weight, alpha = epochs.by_record(state)
+    if not weights.any():
+        raise FitError(
+            f"Every gate closed: at lambda_l0 = {options.lambda_l0:g} no record is worth its price. Lower it (the presets "
+            "have 1e-7 and 1e-4), or name a record budget (records) instead."
+        )
     log = epoch_log(matrix, state.log_epochs, state.log_estimates)
     seconds = time.perf_counter() - started
     return FitResult(weights, gate, log_weight, alpha, history, log, options, fingerprint, seconds)
