@@ -138,8 +138,8 @@ def _result(
     weights, gate, log_weight, alpha = epochs.by_record(state)
     if not weights.any():
         raise FitError(
-            f"Every gate closed: at lambda_l0 = {options.lambda_l0:g} no record is worth its price. Lower it (the presets "
-            "have 1e-7 and 1e-4), or name a record budget (records) instead."
+            f"Every gate closed: at lambda_l0 = {options.lambda_l0:g} no record is worth its price. Lower it (the "
+            "presets have 1e-7 and 1e-4), or name a record budget (records) instead."
         )
     log = epoch_log(matrix, state.log_epochs, state.log_estimates)
     seconds = time.perf_counter() - started

@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+_RANGES_A_THREAD = 4  # enough to even out, few enough for the calls to cost nothing
+
 
 @njit(cache=True, nogil=True)
 def cell_totals(first, last, ptr, order, row, indptr, indices, data, weights, totals):  # type: ignore[no-untyped-def]
@@ -58,6 +60,9 @@ def thread_count(wanted: int | None = None) -> int:
 class CellThreads:
     """Shares ranges of cells out to threads; a context manager.
 
+    There are some ranges a thread, of about equal work, and a thread that is done takes the next one: processors that
+    something else uses too do not hold up the rest.
+
     Args:
         work: how much work each cell is, any unit, shape (n_cells,).
         threads: number of threads, None for all that there are.
@@ -65,11 +70,13 @@ class CellThreads:
 
     def __init__(self, work: npt.NDArray[np.number[Any]], threads: int | None = None) -> None:
         count = thread_count(threads)
+        parts = count * _RANGES_A_THREAD if count > 1 else 1
         cumulative = np.concatenate([[0.0], np.cumsum(work, dtype=np.float64)])
-        cuts = np.searchsorted(cumulative, np.linspace(0, cumulative[-1], count + 1)[1:-1])
+        cuts = np.searchsorted(cumulative, np.linspace(0, cumulative[-1], parts + 1)[1:-1])
         edges = np.unique(np.concatenate([[0], cuts, [len(work)]])).tolist()
         self._ranges = list(pairwise(edges)) or [(0, 0)]
-        self._pool = ThreadPoolExecutor(len(self._ranges) - 1) if len(self._ranges) > 1 else None
+        self._others = min(count, len(self._ranges)) - 1
+        self._pool = ThreadPoolExecutor(self._others) if self._others else None
 
     def __enter__(self) -> CellThreads:
         return self
@@ -81,10 +88,14 @@ class CellThreads:
             self._pool.shutdown()
 
     def run(self, kernel: Callable[..., None], *arguments: object) -> None:
-        """Call `kernel(first, last, *arguments)` for every range, the last one on this thread; wait for all."""
-        pending = []
-        if self._pool is not None:
-            pending = [self._pool.submit(kernel, *cells, *arguments) for cells in self._ranges[:-1]]
-        kernel(*self._ranges[-1], *arguments)
+        """Call `kernel(first, last, *arguments)` for every range, some of them on this thread; wait for all."""
+        waiting = iter(self._ranges)  # taking the next of a list's iterator is one step of the interpreter
+
+        def work() -> None:
+            for cells in waiting:
+                kernel(*cells, *arguments)
+
+        pending = [] if self._pool is None else [self._pool.submit(work) for _ in range(self._others)]
+        work()
         for future in pending:
             future.result()
