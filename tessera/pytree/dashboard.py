@@ -22,13 +22,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import ConfigError
+from tessera.page.style import CSS
+from tessera.page.tables import facts, tile
 from tessera.pytree.optimisation.history import History
 from tessera.pytree.optimisation.optimize_result import OptimizeResult
 from tessera.pytree.plotting import plot_data
 from tessera.pytree.plotting.palette import COLOURS, colour
 from tessera.pytree.plotting.svg import Line, chart
-from tessera.report.style import CSS
-from tessera.report.tables import facts, tile
 from tessera.store import atomic_path
 
 RELOAD = 3.0

@@ -17,11 +17,11 @@ from tessera.diagnostics.plots import as_data_uri
 from tessera.diagnostics.sanity import SanityResult, failures
 from tessera.diagnostics.targets import LEVELS, TargetSummary
 from tessera.diagnostics.weights import WeightsHealth
+from tessera.page.style import CSS, JS
+from tessera.page.tables import Column, facts, heat_table, pill, shown, table, tile
 from tessera.release.gate import GateResult
 from tessera.release.identity import RunIdentity
 from tessera.release.manifest import SourceEntry
-from tessera.report.style import CSS, JS
-from tessera.report.tables import Column, facts, heat_table, pill, shown, table, tile
 from tessera.store import write_text
 
 

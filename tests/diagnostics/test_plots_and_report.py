@@ -17,8 +17,8 @@ from tessera.diagnostics.tiles import HEADER, district_cells, state_positions
 from tessera.errors import TesseraError
 from tessera.geography.areas import states, stratum_districts
 from tessera.matrix.calibration_matrix import NO_SUPPORT
+from tessera.page.tables import Column, amount, shown, table
 from tessera.report.document import ReportInputs, build_report, write_report
-from tessera.report.tables import Column, amount, shown, table
 
 _VOID = {"meta", "img", "br", "input", "link", "hr"}
 
