@@ -17,6 +17,7 @@ from tessera.pytree.storage.stores import Source
 
 Check = bool | Literal["sha256"]
 _STEP = 1 << 20
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _KEPT_BLOCKS = 16
 
 
@@ -51,6 +52,20 @@ class CheckedFile(io.RawIOBase):
         self._seen: set[int] = set()
         if self.version == 1 and verify:
             self._check_version_1(layout.sha256)
+
+    def check_start(self) -> None:
+        """Check where HDF5 begins to read, before it does: an open that fails there can end the process at its exit.
+
+        Raises:
+            StorageError: bytes that differ from their checksum, or that are no start of an HDF5 file.
+        """
+        signature = bytearray(len(_SIGNATURE))
+        self._copy(SIZE, memoryview(signature))
+        if bytes(signature) != _SIGNATURE:
+            raise StorageError(
+                f"{self._source.name}: there is no HDF5 signature at byte {SIZE} ({bytes(signature)!r}); the file is "
+                "damaged. Materialise it again."
+            )
 
     # --- for HDF5: a stream -------------------------------------------------------------------------------------------
 

@@ -164,6 +164,7 @@ class TreeReader:
 def opened_tree(source: Source, *, verify: Check) -> Iterator[TreeReader]:
     """A tree file, open; whatever HDF5 or a damaged content raises becomes an error of ours that names the file."""
     content = CheckedFile(source, verify=verify)
+    content.check_start()
     try:
         with Crew() as crew, h5py.File(content, "r") as file:
             yield TreeReader(file, content, crew)
