@@ -356,3 +356,20 @@ def test_arbitrary_bytes_raise_only_our_errors(content: bytes, tmp_path: Path) -
     for read in (load_tree, describe_tree, format_tree):
         with pytest.raises(TesseraError):
             read(path)
+
+
+def test_a_damaged_start_does_not_crash_the_process_at_its_exit(tmp_path: Path) -> None:
+    """A failed open of HDF5 through a stream did, long after the error had been dealt with."""
+    path = tmp_path / "tree.h5"
+    dump_tree({"a": np.arange(100.0)}, path)
+    content = bytearray(path.read_bytes())
+    content[512] ^= 1
+    path.write_bytes(content)
+    code = (
+        "import sys\nfrom tessera.errors import StorageError\nfrom tessera.pytree import load_tree\n"
+        "for wanted in (None, ('a',)):\n    try:\n        load_tree(sys.argv[1], wanted)\n"
+        "    except StorageError as error:\n        print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("altered or damaged") == 2
