@@ -27,7 +27,8 @@ def block_distribution(census_blocks: Any) -> dg.MaterializeResult:
 @dg.asset(group_name="clones", owners=OWNERS, kinds={"numpy"})
 def clones(settings: Settings, source_imputed_cps: Any, block_distribution: Any) -> dg.MaterializeResult:
     """One block for every clone of every household, no two clones of a household in one district; design weights."""
-    from tessera.geography.placement import coverage, place_clones
+    from tessera.geography.coverage import coverage
+    from tessera.geography.placement import place_clones
     from tessera.targets.snapshot import district_figures, state_figures
 
     placed = place_clones(

@@ -70,18 +70,20 @@ def cps_org(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materia
 
 @dg.asset(group_name=GROUP, owners=["team:geography"], kinds={"census", "csv"})
 def census_blocks(settings: Settings) -> dg.MaterializeResult:
-    """Census blocks with population and district: synthetic ones below the real county shares of each district."""
+    """Census blocks with population, district and crosswalk: official files, or synthetic below real county shares."""
     from tessera.geography.sources import read_blocks
+    from tessera.geography.summary import summary_of
     from tessera.targets.snapshot import district_figures
 
-    blocks = read_blocks(settings.source_mode, district_figures(), settings.scale.blocks_per_district, settings.seed)
-    metadata = {
-        "dagster/row_count": len(blocks.block_geoid),
-        "population": int(blocks.population.sum()),
-        "districts": len(blocks.district_starts()) - 1,
-        "counties": len(set(blocks.county_fips)),
-        "synthetic": blocks.synthetic,
-    }
+    blocks = read_blocks(
+        settings.source_mode,
+        district_figures(),
+        settings.scale.blocks_per_district,
+        settings.seed,
+        raw=settings.paths.raw,
+        workers=settings.workers,
+    )
+    metadata = {"dagster/row_count": len(blocks.block_geoid), "synthetic": blocks.synthetic, **summary_of(blocks)}
     return dg.MaterializeResult(value=blocks, metadata=metadata)
 
 

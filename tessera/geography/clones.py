@@ -1,6 +1,8 @@
 """Clones with geography: every household is placed in many blocks, never twice in one district while districts last.
 
-Holds the assignment and the design weights. Does not read block files (`blocks.py`) and decides no take-up.
+Holds the assignment and the design weights. Does not read block files (`blocks.py`) and decides no take-up. The passes
+over clones are compiled (`clone_kernels.py`) and fill the result in place: beside it, an assignment holds two bytes a
+clone and the blocks' population.
 
 Districts. For a household, district d is included with probability pi_d proportional to its population (or to its
 income target for households of the top decile, or equal), capped at one:  pi_d = min(1, c m_d),  sum pi_d = n_clones.
@@ -14,7 +16,7 @@ Blocks. Within the district a block is drawn in proportion to population.
 Design weights. A clone carries  W_h / pi_hd  (the survey weight over the expected number of the household's clones in
 that district), scaled so that the clones of a district carry the district's households.
 
-Every draw is a counter-based uniform of the household's id, so neither chunks nor workers nor other households matter.
+Every draw is a counter-based uniform of the household's id, so neither chunks nor threads nor other households matter.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ import numpy.typing as npt
 from tessera.errors import GeographyError
 from tessera.geography import areas
 from tessera.geography.blocks import Blocks
-from tessera.random import uniform
+from tessera.random import label_key
+from tessera.threads import run_ranges
+
+IntArray = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float64]
 
 _UNIT = np.int64(1) << np.int64(40)
-_CHUNK_HOUSEHOLDS = 2000
+_LEAST_HOUSEHOLDS = 50  # that are worth a thread
 TOP_SHARE_PERCENTILE = 90.0
 
 
@@ -43,23 +49,25 @@ class Clones:
         clone: number of the clone, int32.
         block: row of its block in `Blocks`, int32.
         district: district code, int32.
-        block_geoid: 15-digit code of the block.
+        block_geoid: 15-digit code of the block, ASCII bytes (S15), as `Blocks` has it.
         inclusion: expected number of the household's clones in that district.
         design_weight: households that the clone stands for before calibration.
         n_households, n_clones: shape of the assignment.
         synthetic: true where the household or the block is synthetic.
+        base_sha256: tree hash of the base frame that the clones are of; empty where they are of none.
     """
 
     household: npt.NDArray[np.int32]
     clone: npt.NDArray[np.int32]
     block: npt.NDArray[np.int32]
     district: npt.NDArray[np.int32]
-    block_geoid: npt.NDArray[np.str_]
+    block_geoid: npt.NDArray[np.bytes_]
     inclusion: npt.NDArray[np.float64]
     design_weight: npt.NDArray[np.float64]
     n_households: int
     n_clones: int
     synthetic: bool
+    base_sha256: str = ""
 
     @property
     def n_records(self) -> int:
@@ -79,7 +87,10 @@ class Clones:
     @property
     def cell(self) -> npt.NDArray[np.int32]:
         """Index of the clone's district among the 436 stratum districts."""
-        return np.searchsorted(np.asarray(areas.stratum_districts()), self.district).astype(np.int32)
+        codes = np.asarray(areas.stratum_districts())
+        index = np.zeros(codes[-1] + 1, dtype=np.int32)
+        index[codes] = np.arange(len(codes))
+        return index[self.district]
 
     def collisions(self) -> int:
         """Clones beyond the fewest that must share a district with another clone of their household."""
@@ -102,6 +113,8 @@ def assign(
     district_agi: npt.NDArray[np.float64] | None = None,
     equal_mass: bool = False,
     synthetic: bool = False,
+    base_sha256: str = "",
+    threads: int | None = None,
 ) -> Clones:
     """Place `n_clones` clones of each household.
 
@@ -116,48 +129,81 @@ def assign(
         district_agi: income target of each stratum district, dollars, shape (436,); negative counts as zero.
         equal_mass: give every district the same probability instead of one in proportion to population.
         synthetic: mark the result as synthetic (it also is where the blocks are).
+        base_sha256: of the frame that the households are of, kept with the result.
+        threads: None for all processors; the result does not depend on it.
 
     Raises:
-        GeographyError: no household, fewer than one clone, or an array of another shape.
+        GeographyError: no household, fewer than one clone, an id that occurs twice, an array of another shape, a figure
+            that is missing, infinite or negative, or a district without population.
     """
-    _check(household_id, household_weight, n_clones, district_households)
     population = blocks.district_population().astype(np.float64)
+    agi = None if household_agi is None or district_agi is None else (household_agi, district_agi)
+    _check(household_id, household_weight, n_clones, district_households, population, agi)
     plain = np.ones_like(population) if equal_mass else population
-    measures = np.stack([plain, plain if district_agi is None else np.maximum(district_agi, 0.0)])
-    routed = np.zeros(len(household_id), dtype=np.int64)
-    if household_agi is not None and district_agi is not None:
-        routed = (household_agi >= _weighted_percentile(household_agi, household_weight)).astype(np.int64)
+    measures = [plain]
+    group = np.zeros(len(household_id), dtype=np.int64)
+    if agi is not None:
+        measures.append(np.maximum(agi[1], 0.0))
+        group = (agi[0] >= _weighted_percentile(agi[0], household_weight)).astype(np.int64)
     inclusion = np.stack([inclusion_units(measure, n_clones) for measure in measures])
-    cells = np.empty((len(household_id), n_clones), dtype=np.int32)
-    for start in range(0, len(household_id), _CHUNK_HOUSEHOLDS):
-        rows = slice(start, start + _CHUNK_HOUSEHOLDS)
-        cells[rows] = _draw_districts(household_id[rows], inclusion[routed[rows]], n_clones, seed)
-    household = np.tile(np.arange(len(household_id), dtype=np.int32), n_clones)
-    clone = np.repeat(np.arange(n_clones, dtype=np.int32), len(household_id))
-    cell = cells.T.reshape(-1)
-    block = _draw_blocks(blocks, cell, household_id[household], clone, seed)
-    expected = inclusion[routed[household], cell] / float(_UNIT)
+    cell, block = _draw_places(household_id, group, inclusion, blocks, n_clones, seed, threads)
+    household, clone, district, expected, design_weight = _follow(
+        cell, group, inclusion, household_weight, district_households
+    )
     return Clones(
         household=household,
         clone=clone,
-        block=block,
-        district=np.asarray(areas.stratum_districts(), dtype=np.int32)[cell],
-        block_geoid=blocks.block_geoid[block],
+        block=block.reshape(-1),
+        district=district,
+        block_geoid=blocks.block_geoid[block.reshape(-1)],
         inclusion=expected,
-        design_weight=_design_weights(household_weight[household] / expected, cell, district_households),
+        design_weight=design_weight,
         n_households=len(household_id),
         n_clones=n_clones,
         synthetic=synthetic or blocks.synthetic,
+        base_sha256=base_sha256,
     )
 
 
-def _design_weights(
-    weight: npt.NDArray[np.float64], cell: npt.NDArray[np.int32], district_households: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Weights scaled so that the clones of each district carry its households."""
-    carried = np.bincount(cell, weight, minlength=len(district_households))
-    scale = np.divide(district_households, carried, out=np.zeros_like(carried), where=carried > 0)
-    return weight * scale[cell]
+def _draw_places(
+    household_id: npt.NDArray[np.int64],
+    group: npt.NDArray[np.int64],
+    inclusion: npt.NDArray[np.int64],
+    blocks: Blocks,
+    n_clones: int,
+    seed: int,
+    threads: int | None,
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int32]]:
+    """District index and block of every clone, both of shape (n_clones, n_households)."""
+    from tessera.geography.clone_kernels import place_households
+
+    shape = (n_clones, len(household_id))
+    cell, block = np.empty(shape, dtype=np.int16), np.empty(shape, dtype=np.int32)
+    keys = np.array([label_key(f"clones/{what}/{seed}") for what in ("order", "start", "block")], dtype=np.uint64)
+    cumulated = np.concatenate([[0], np.cumsum(blocks.population, dtype=np.int64)])
+    starts = blocks.district_starts()
+    given = (keys, np.ascontiguousarray(household_id, dtype=np.int64), group, inclusion, n_clones, starts, cumulated)
+    run_ranges(place_households, shape[1], *given, cell, block, threads=threads, least=_LEAST_HOUSEHOLDS)
+    return cell, block
+
+
+def _follow(
+    cell: npt.NDArray[np.int16],
+    group: npt.NDArray[np.int64],
+    inclusion: npt.NDArray[np.int64],
+    household_weight: npt.NDArray[np.float64],
+    district_households: npt.NDArray[np.float64],
+) -> tuple[IntArray, IntArray, IntArray, FloatArray, FloatArray]:
+    """Household, clone, district, inclusion and design weight of every row."""
+    from tessera.geography.clone_kernels import weigh_clones
+
+    household, clone, district = (np.empty(cell.size, dtype=np.int32) for _ in range(3))
+    expected, design_weight = np.empty(cell.size), np.empty(cell.size)
+    codes = np.asarray(areas.stratum_districts(), dtype=np.int32)
+    weight = np.ascontiguousarray(household_weight, dtype=np.float64)
+    households = np.ascontiguousarray(district_households, dtype=np.float64)
+    weigh_clones(cell, group, inclusion, weight, codes, households, household, clone, district, expected, design_weight)
+    return household, clone, district, expected, design_weight
 
 
 def inclusion_units(measure: npt.NDArray[np.float64], n_clones: int) -> npt.NDArray[np.int64]:
@@ -189,42 +235,6 @@ def inclusion_units(measure: npt.NDArray[np.float64], n_clones: int) -> npt.NDAr
     return units + rounds * _UNIT
 
 
-def _draw_districts(
-    household_id: npt.NDArray[np.int64], inclusion: npt.NDArray[np.int64], n_clones: int, seed: int
-) -> npt.NDArray[np.int32]:
-    """District indices of each household's clones, shape (n_households, n_clones), in the household's own order."""
-    n_districts = inclusion.shape[1]
-    rounds, rest = divmod(n_clones, n_districts)
-    key = household_id[:, None]
-    order = np.argsort(uniform(f"clones/order/{seed}", key, np.arange(n_districts)[None, :]), axis=1, kind="stable")
-    result = np.empty((len(household_id), n_clones), dtype=np.int32)
-    result[:, : rounds * n_districts] = np.tile(order, rounds)
-    if rest:
-        probability = np.take_along_axis(inclusion - rounds * _UNIT, order, axis=1)
-        start = np.floor(uniform(f"clones/start/{seed}", household_id) * float(_UNIT)).astype(np.int64)
-        cumulated = np.cumsum(probability, axis=1) - 1 - start[:, None]
-        steps = np.floor_divide(cumulated, _UNIT)
-        before = np.concatenate([np.full((len(household_id), 1), -1), steps[:, :-1]], axis=1)
-        taken = steps > before
-        result[:, rounds * n_districts :] = order[taken].reshape(len(household_id), rest)
-    return result
-
-
-def _draw_blocks(
-    blocks: Blocks,
-    cell: npt.NDArray[np.int32],
-    household_id: npt.NDArray[np.int64],
-    clone: npt.NDArray[np.int32],
-    seed: int,
-) -> npt.NDArray[np.int32]:
-    """A block of each clone's district, in proportion to population."""
-    cumulated = np.append(0, np.cumsum(blocks.population))
-    starts = blocks.district_starts()
-    low, high = cumulated[starts[cell]], cumulated[starts[cell + 1]]
-    draw = low + np.floor(uniform(f"clones/block/{seed}", household_id, cell, clone) * (high - low)).astype(np.int64)
-    return (np.searchsorted(cumulated, draw, side="right") - 1).astype(np.int32)
-
-
 def _weighted_percentile(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
     """The value at or above which the households of the top decile lie, by survey weight."""
     order = np.argsort(values, kind="stable")
@@ -238,13 +248,39 @@ def _check(
     household_weight: npt.NDArray[np.float64],
     n_clones: int,
     district_households: npt.NDArray[np.float64],
+    population: npt.NDArray[np.float64],
+    agi: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None,
 ) -> None:
+    """Refuse what cannot be placed, by name."""
     if len(household_id) == 0:
         raise GeographyError("clones: no households; wanted at least one. Build the base frame first.")
     if n_clones < 1:
         raise GeographyError(f"clones: n_clones is {n_clones}; wanted at least 1.")
-    if len(household_weight) != len(household_id):
-        raise GeographyError(f"clones: {len(household_weight)} weights for {len(household_id)} households.")
     wanted = len(areas.stratum_districts())
-    if len(district_households) != wanted:
-        raise GeographyError(f"clones: households of {len(district_households)} districts given; wanted {wanted}.")
+    _check_figures("survey weight", household_weight, len(household_id), "household")
+    _check_figures("number of households", district_households, wanted, "district")
+    if agi is not None:
+        _check_figures("adjusted gross income", agi[0], len(household_id), "household", negative=True)
+        _check_figures("adjusted gross income", agi[1], wanted, "district", negative=True)
+    values, counts = np.unique(household_id, return_counts=True)
+    if len(values) < len(household_id):
+        raise GeographyError(
+            f"clones: household_id {values[counts > 1][0]} occurs {counts.max()} times; wanted once, as draws are "
+            "keyed on it. Give every household an id of its own."
+        )
+    if (population <= 0).any():
+        empty = [areas.district_key(areas.stratum_districts()[row]) for row in np.flatnonzero(population <= 0)]
+        raise GeographyError(
+            f"clones: no populated block in district {', '.join(empty)}; every district needs one. Complete the blocks."
+        )
+
+
+def _check_figures(what: str, values: npt.NDArray[np.float64], wanted: int, of: str, *, negative: bool = False) -> None:
+    if len(values) != wanted:
+        raise GeographyError(f"clones: {what} of {len(values)} {of}s given; wanted {wanted}, one a {of}.")
+    bad = np.flatnonzero(~np.isfinite(values) | ((values < 0) & (not negative)))
+    if bad.size:
+        row = int(bad[0])
+        where = areas.district_key(areas.stratum_districts()[row]) if of == "district" else f"in row {row}"
+        limits = "a finite number" if negative else "a finite number of at least 0"
+        raise GeographyError(f"clones: the {what} of {of} {where} is {values[row]}; wanted {limits}.")

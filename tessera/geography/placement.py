@@ -1,4 +1,4 @@
-"""Placing a base frame's clones from figures of districts and states, and how much of the country the clones cover.
+"""Placing a base frame's clones from figures of districts and states. What they cover is in `coverage.py`.
 
 Joins the frame, the blocks and the figures, which are passed in; the sampling itself is in `clones.py`.
 
@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from tessera.frame import Frame
-from tessera.geography import areas
 from tessera.geography.blocks import Blocks
 from tessera.geography.clones import Clones, assign
 from tessera.microdata.stratify import household_agi
+from tessera.pytree.storage.fingerprint import tree_sha256
 
 
 def place_clones(
@@ -44,18 +44,5 @@ def place_clones(
         household_agi=household_agi(frame),
         district_agi=(share * usps.map(by_state["agi"])).to_numpy(dtype=np.float64),
         synthetic=frame.synthetic,
+        base_sha256=tree_sha256(frame),
     )
-
-
-def coverage(clones: Clones, blocks: Blocks) -> dict[str, float]:
-    """Share of populated blocks, tracts, counties and districts that hold at least one clone."""
-    populated = blocks.population > 0
-    held = np.zeros(len(populated), dtype=bool)
-    held[clones.block] = True
-    county, tract = blocks.county_fips, blocks.tract_geoid
-    return {
-        "share of blocks with a clone": float(held[populated].mean()),
-        "share of tracts with a clone": len(np.unique(tract[held])) / len(np.unique(tract[populated])),
-        "share of counties with a clone": len(np.unique(county[held])) / len(np.unique(county[populated])),
-        "share of districts with a clone": len(np.unique(clones.district)) / len(areas.stratum_districts()),
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tessera.config import Paths
+from tessera.geography.official_files import block_files
 from tessera.release.manifest import SourceEntry
 from tessera.sources.marks import is_synthetic
 from tessera.sources.registry import sources
@@ -23,7 +24,20 @@ def source_entries(paths: Paths) -> tuple[SourceEntry, ...]:
                 digest = sha256_of(path)
                 made_up = is_synthetic(path, digest)
                 entries.append(SourceEntry(f"{source.name}: {file.path}", digest, file.url, str(source.year), made_up))
-    return (*entries, *_target_entries())
+    return (*entries, *_block_entries(paths), *_target_entries())
+
+
+def _block_entries(paths: Paths) -> list[SourceEntry]:
+    """Official block files, where a run has them; synthetic blocks are made in memory and have no file."""
+    files = block_files()
+    entries = []
+    for file in files.all():
+        path = paths.raw / file.path
+        if path.is_file():
+            digest = sha256_of(path)
+            year, made_up = str(files.year), is_synthetic(path, digest)
+            entries.append(SourceEntry(f"census_blocks: {file.path}", digest, file.url, year, made_up))
+    return entries
 
 
 def _target_entries() -> list[SourceEntry]:

@@ -1,4 +1,9 @@
-"""Placement of clones: no collisions, exact inclusion, independence of chunks, design weights."""
+"""Placement of clones: no collisions, exact inclusion, independence of threads, design weights."""
+
+import bisect
+import dataclasses
+import hashlib
+import itertools
 
 import numpy as np
 import pandas as pd
@@ -9,6 +14,10 @@ from hypothesis import strategies as st
 from tessera.errors import GeographyError
 from tessera.geography import areas, clones
 from tessera.geography.blocks import Blocks, synthetic_blocks
+from tessera.geography.placement import place_clones
+from tessera.pytree.storage.fingerprint import tree_sha256
+from tessera.random import uniform
+from tests import builders
 
 DISTRICTS = np.asarray(areas.stratum_districts())
 POPULATION = pd.Series(np.linspace(500_000, 1_000_000, len(DISTRICTS)).astype(int), index=DISTRICTS)
@@ -50,20 +59,82 @@ def test_inclusion_sums_to_the_number_of_clones_and_is_capped(n_clones: int) -> 
     assert units.min() >= rounds * 2**40
 
 
-@pytest.mark.parametrize("n_clones", [1, 40, 430, 436, 900])
-def test_there_are_no_collisions(blocks: Blocks, n_clones: int) -> None:
-    placed = place(blocks, 150, n_clones)
+@pytest.mark.parametrize("n_clones", [1, 2, 40, 430, 435, 436, 437, 871, 872, 900])
+@pytest.mark.parametrize("options", [{}, {"equal_mass": True}, "routed"], ids=["plain", "equal", "routed"])
+def test_there_are_no_collisions_and_clones_spread_evenly(blocks: Blocks, n_clones: int, options) -> None:
+    placed = place(blocks, 37, n_clones, **(ROUTED if options == "routed" else options))
     assert placed.collisions() == 0
-    counts = np.bincount(placed.household * 436 + placed.cell, minlength=150 * 436)
+    counts = np.bincount(placed.household * 436 + placed.cell, minlength=37 * 436)
     assert counts.max() == -(-n_clones // 436)
-    assert placed.n_records == 150 * n_clones
+    assert counts.min() >= n_clones // 436
+    assert placed.n_records == 37 * n_clones
 
 
-def test_clones_are_independent_of_chunks_and_of_other_households(blocks: Blocks, monkeypatch) -> None:
+def test_collisions_are_seen(blocks: Blocks) -> None:
+    placed = place(blocks, 3, 4)
+    district = placed.district.copy()
+    district[3] = district[0]  # the second clone of household 0 moves to the district of the first
+    assert dataclasses.replace(placed, district=district).collisions() == 1
+
+
+# sha256 of placements of 37 households: what stored demo data were made with.
+STORED = {
+    (1, "plain"): "d543f0d58656f87b7f43a184c14b434741f67b4762a849f3aef42c0100bc21e0",
+    (40, "plain"): "0b8211d3a0ea6bb63c43b9659f9cfb0cc46d7940917fe5c436e0cca507d241f0",
+    (430, "routed"): "10c12539c6e2e6d9dee5a1db7519ae5a1724175948c1e109a8f4d2c6e3ff947d",
+    (436, "plain"): "cb9addea4ced89aac35cbf13db83131883284e25ae03aced2b995b81333e7e5e",
+    (900, "equal"): "44508c3df924606581d5b7171b098506361695d126010819fb2b5d2480915bef",
+    (1001, "routed"): "f46d87cff8d4d588148c7cc5eced628cc13fd1c68c7d68518d2377506297dc0c",
+}
+ROUTED = {"household_agi": np.arange(37) * 1000.0, "district_agi": (np.arange(436) % 7 + 1) * 1e9}
+
+
+@pytest.mark.parametrize(("n_clones", "how"), STORED)
+def test_placements_stay_what_they_were(blocks: Blocks, n_clones: int, how: str) -> None:
+    options = {"plain": {}, "equal": {"equal_mass": True}, "routed": ROUTED}[how]
+    placed = place(blocks, 37, n_clones, **options)
+    digest = hashlib.sha256()
+    geoid = placed.block_geoid.astype("<U15")
+    arrays = (placed.household, placed.clone, placed.block, placed.district, geoid, placed.inclusion)
+    for array in (*arrays, placed.design_weight):
+        digest.update(str(array.dtype).encode() + array.tobytes())
+    assert digest.hexdigest() == STORED[n_clones, how]
+
+
+@pytest.mark.parametrize("n_clones", [40, 700])
+def test_the_placement_is_the_documented_one(blocks: Blocks, n_clones: int) -> None:
+    """The formulas of the module, in whole numbers of Python and one household at a time."""
+    placed = place(blocks, 5, n_clones)
+    units = clones.inclusion_units(POPULATION.to_numpy().astype(float), n_clones).tolist()
+    rounds = n_clones // 436
+    cumulated = np.append(0, np.cumsum(blocks.population)).tolist()
+    starts = blocks.district_starts().tolist()
+    for row in range(5):
+        household = 1000 + row
+        order = sorted(range(436), key=lambda d: float(uniform("clones/order/7", household, d)))
+        start = int(float(uniform("clones/start/7", household)) * 2**40)
+        reached = list(itertools.accumulate(units[d] - rounds * 2**40 for d in order))
+        steps = [-1, *((sum_ - 1 - start) // 2**40 for sum_ in reached)]
+        drawn = [d for d, before, step in zip(order, steps, steps[1:], strict=False) if step > before]
+        cells = order * rounds + drawn
+        assert placed.cell.reshape(n_clones, 5)[:, row].tolist() == cells
+        for clone, cell in enumerate(cells):
+            low, high = cumulated[starts[cell]], cumulated[starts[cell + 1]]
+            resident = low + int(float(uniform("clones/block/7", household, cell, clone)) * (high - low))
+            assert placed.block[clone * 5 + row] == bisect.bisect_right(cumulated, resident) - 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_clones_are_independent_of_threads(blocks: Blocks, threads: int, monkeypatch) -> None:
     whole = place(blocks, 101, 50)
-    monkeypatch.setattr(clones, "_CHUNK_HOUSEHOLDS", 7)
-    chunked = place(blocks, 101, 50)
-    assert (whole.block == chunked.block).all()
+    monkeypatch.setattr(clones, "_LEAST_HOUSEHOLDS", 1)
+    shared = place(blocks, 101, 50, threads=threads)
+    for field in ("household", "clone", "block", "district", "inclusion", "design_weight"):
+        np.testing.assert_array_equal(getattr(shared, field), getattr(whole, field))
+
+
+def test_clones_are_independent_of_other_households(blocks: Blocks) -> None:
+    whole = place(blocks, 101, 50)
     fewer = place(blocks, 11, 50)
     for clone in range(50):
         assert (fewer.block[clone * 11 : clone * 11 + 11] == whole.block[clone * 101 : clone * 101 + 11]).all()
@@ -104,7 +175,64 @@ def test_a_district_without_blocks_is_named(blocks: Blocks) -> None:
         broken.validate()
 
 
-@pytest.mark.parametrize(("households", "n_clones", "message"), [(0, 5, "no households"), (3, 0, "n_clones is 0")])
+def test_a_placement_refuses_blocks_that_leave_a_district_empty(blocks: Blocks) -> None:
+    empty = np.where(blocks.district == 5001, 0, blocks.population)
+    with pytest.raises(GeographyError, match="no populated block in district VT-01"):
+        place(Blocks(blocks.block_geoid, empty, blocks.district, True), 3, 5)
+
+
+@pytest.mark.parametrize(
+    ("households", "n_clones", "message"),
+    [(0, 5, "no households"), (3, 0, "n_clones is 0"), (3, -2, "n_clones is -2")],
+)
 def test_bad_arguments_are_named(blocks: Blocks, households: int, n_clones: int, message: str) -> None:
     with pytest.raises(GeographyError, match=message):
         place(blocks, households, n_clones)
+
+
+def _ids(*ids: int) -> np.ndarray:
+    return np.array(ids, dtype=np.int64)
+
+
+BAD = {
+    "household_id 5 occurs 2 times": {"ids": _ids(5, 6, 5)},
+    "survey weight of household in row 1 is nan": {"weights": np.array([1.0, np.nan, 1.0])},
+    "survey weight of household in row 2 is -1.0": {"weights": np.array([1.0, 1.0, -1.0])},
+    "survey weight of 2 households given; wanted 3": {"weights": np.ones(2)},
+    "number of households of district AL-01 is inf": {"district_households": np.append(np.inf, HOUSEHOLDS[1:])},
+    "number of households of 4 districts given; wanted 436": {"district_households": HOUSEHOLDS[:4]},
+    "income of household in row 0 is nan": {"household_agi": np.array([np.nan, 1.0, 1.0]), "district_agi": HOUSEHOLDS},
+    "income of district AL-01 is nan": {
+        "household_agi": np.ones(3),
+        "district_agi": np.append(np.nan, HOUSEHOLDS[1:]),
+    },
+}
+
+
+@pytest.mark.parametrize("message", BAD)
+def test_bad_figures_are_named(blocks: Blocks, message: str) -> None:
+    given = {"ids": _ids(1, 2, 3), "weights": np.ones(3), "district_households": HOUSEHOLDS} | BAD[message]
+    ids, weights = given.pop("ids"), given.pop("weights")
+    with pytest.raises(GeographyError, match=message):
+        clones.assign(ids, weights, blocks, n_clones=2, seed=7, **given)
+
+
+def test_incomes_below_zero_attract_nobody(blocks: Blocks) -> None:
+    target = np.where(DISTRICTS // 100 == 6, 1e12, -1e9)
+    placed = place(blocks, 37, 5, household_agi=np.ones(37), district_agi=target)
+    assert set(placed.state_fips) == {6}
+    assert placed.collisions() == 0
+
+
+def test_clones_know_the_frame_they_are_of() -> None:
+    base = builders.frame(12)
+    keys = [areas.district_key(code) for code in areas.stratum_districts()]
+    districts = pd.DataFrame({"key": keys, "population": 760_000, "households": 300_000})
+    states = pd.DataFrame({"state": [state.usps for state in areas.states()], "population": 6_000_000, "agi": 3e11})
+    placed = place_clones(base, builders.real_place_blocks(), districts, states, n_clones=3, seed=1)
+    assert placed.base_sha256 == tree_sha256(base)
+    again = place_clones(
+        dataclasses.replace(base, household=base.household.assign(household_weight=1.0)),
+        builders.real_place_blocks(), districts, states, n_clones=3, seed=1,
+    )  # fmt: skip
+    assert again.base_sha256 != placed.base_sha256
