@@ -31,7 +31,7 @@ def tables() -> dict[str, str]:
         "source-files": report.to_markdown(_source_files()),
         "source-notes": report.to_markdown(_source_notes()),
         "scales": report.to_markdown(_scales()),
-        "takeup-rates": report.to_markdown(published_rates().astype(str).drop(columns="group_by")),
+        "takeup-rates": report.to_markdown(_takeup_rates()),
         "target-counts": report.to_markdown(report.counts(figures)),
         "target-sources": report.to_markdown(sources.reset_index().astype(str)),
         "target-factors": report.to_markdown(_factors(figures)),
@@ -61,6 +61,17 @@ def _scales() -> pd.DataFrame:
     settings = [name for name in asdict(SCALES["demo"]) if name != "name"]
     columns = {name: [f"{getattr(scale, setting):,}" for setting in settings] for name, scale in SCALES.items()}
     return pd.DataFrame({"setting": settings, **columns})
+
+
+def _takeup_rates() -> pd.DataFrame:
+    """Take-up rates, those of one variable and source that differ by state in one row."""
+    rates = published_rates().astype(str)
+    of_state = rates["group_by"].eq("state")
+    rates["rate"] = rates["rate"].where(~of_state, rates["group"] + " " + rates["rate"])
+    rates["group"] = rates["group"].mask(of_state, "by state")
+    columns = ["variable", "entity", "group", "anchor", "source"]
+    joined = rates.groupby(columns, sort=False, as_index=False)["rate"].agg(", ".join)
+    return joined[["variable", "entity", "group", "rate", "anchor", "source"]]
 
 
 def _factors(figures: pd.DataFrame) -> pd.DataFrame:

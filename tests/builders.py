@@ -42,6 +42,7 @@ def frame(n_households: int = 40, seed: int = 3) -> Frame:
             "ssi_reported": np.where(rng.random(len(household)) < 0.05, 5000.0, 0.0),
             "has_medicaid_health_coverage_at_interview": rng.random(len(household)) < 0.2,
             "has_marketplace_health_coverage_at_interview": rng.random(len(household)) < 0.05,
+            "has_chip_health_coverage_at_interview": (age < 19) & (np.arange(len(household)) % 11 == 0),
         }
     )
     n_tax_units = int(tax_unit.max()) + 1
