@@ -18,7 +18,7 @@ KINDS = {"hdf5", "policyengine"}
 
 
 def _build(
-    settings: Settings, keys: Sequence[str], frame: Any, clones: Any, rates: Any, weights: Any
+    settings: Settings, keys: Sequence[str], frame: Any, blocks: Any, clones: Any, rates: Any, weights: Any
 ) -> dict[str, Any]:
     """Files of some areas, built in worker processes."""
     from functools import partial
@@ -29,7 +29,8 @@ def _build(
     from tessera.parallel import fork_map
     from tessera.rules.takeup import takeup_probabilities
 
-    assembler = Assembler(frame, clones, takeup_probabilities(frame, rates, seed=settings.seed))
+    takeup = takeup_probabilities(frame, rates, seed=settings.seed)
+    assembler = Assembler(frame, clones, takeup, blocks.crosswalk)
     build = partial(build_area, assembler=assembler, weights=weights["weights"], folder=settings.area_folder)
     built = fork_map(build, [area(key) for key in keys], settings.workers)
     return {file.key: file for file in built}
@@ -49,10 +50,15 @@ def _metadata(file: Any) -> dict[str, Any]:
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds=KINDS)
 def national_dataset(
-    settings: Settings, source_imputed_cps: Any, clones: Any, takeup_rates: Any, national_weights: Any
+    settings: Settings,
+    source_imputed_cps: Any,
+    block_distribution: Any,
+    clones: Any,
+    takeup_rates: Any,
+    national_weights: Any,
 ) -> dg.MaterializeResult:
     """national/US.h5, from the national fit."""
-    files = _build(settings, ["US"], source_imputed_cps, clones, takeup_rates, national_weights)
+    files = _build(settings, ["US"], source_imputed_cps, block_distribution, clones, takeup_rates, national_weights)
     return dg.MaterializeResult(value=files["US"], metadata=_metadata(files["US"]))
 
 
@@ -74,13 +80,22 @@ def _local_datasets(
         context: dg.AssetExecutionContext,
         settings: Settings,
         source_imputed_cps: Any,
+        block_distribution: Any,
         clones: Any,
         takeup_rates: Any,
         local_weights: Any,
     ) -> Any:
         from tessera.pytree.partitions import PartitionedOutput
 
-        files = _build(settings, context.partition_keys, source_imputed_cps, clones, takeup_rates, local_weights)
+        files = _build(
+            settings,
+            context.partition_keys,
+            source_imputed_cps,
+            block_distribution,
+            clones,
+            takeup_rates,
+            local_weights,
+        )
         for key, file in files.items():
             context.add_asset_metadata(_metadata(file), partition_key=key)
         return PartitionedOutput(files)

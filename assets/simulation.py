@@ -41,9 +41,21 @@ def state_values(
     assembler = Assembler(source_imputed_cps, clones, takeup)
     states = [state_by_usps(key) for key in context.partition_keys]
     variables = required_variables(policy_targets)
-    engine = rules_engine.get()
-    computed = compute_state_values(assembler, engine, states, variables, workers=settings.workers)
-    for usps, values in computed.items():
-        metadata = {"clones": len(values.records), "persons": len(values.values.household_of["person"])}
-        context.add_asset_metadata({**metadata, "variables": len(variables)}, partition_key=usps)
-    return PartitionedOutput(computed)
+    # Finished states outlive a run that is stopped, so that the next one goes on where it was.
+    computed = compute_state_values(
+        assembler,
+        rules_engine.get(),
+        states,
+        variables,
+        workers=settings.workers,
+        cache=settings.paths.home / "state_values",
+    )
+
+    def described(usps: str) -> Any:
+        values = computed[usps]
+        metadata = {"clones": len(values.records), "situations": values.values.n_households}
+        persons = len(values.values.household_of["person"])
+        context.add_asset_metadata({**metadata, "persons": persons, "variables": len(variables)}, partition_key=usps)
+        return values
+
+    return PartitionedOutput.lazy(list(context.partition_keys), described)

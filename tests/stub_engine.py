@@ -20,6 +20,7 @@ from resources.engine import RulesEngine
 from tessera.areas.dataset import AreaDataset, read_area
 from tessera.frame import ENTITIES, GROUP_ENTITIES
 from tessera.rules.engine import Rules, household_links
+from tessera.rules.examination import Examined
 from tessera.rules.values import EntityValues
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -40,6 +41,19 @@ class StubRules:
     def compute(self, dataset: AreaDataset, variables: Sequence[str]) -> EntityValues:
         """Made-up values of a dataset's units."""
         return _values(dataset.arrays, dataset.counts, variables)
+
+    def entity(self, variable: str) -> str:
+        """Entity of a variable that targets may use."""
+        return str(_variables().loc[variable, "entity"])
+
+    def examine(self, dataset: AreaDataset, variables: Sequence[str], takeup: Sequence[str]) -> Examined:
+        """The same values: made of ages and incomes alone, so that no decision matters to them."""
+        nothing = {name: np.zeros(len(dataset.arrays[name]), dtype=bool) for name in takeup}
+        return Examined(self.compute(dataset, variables), nothing)
+
+    def spells(self, person_id: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Nothing is made of ids."""
+        return np.zeros(len(person_id), dtype=np.int64)
 
     def compute_file(self, path: Path, variables: Sequence[str]) -> tuple[EntityValues, npt.NDArray[np.float64]]:
         """The same from a written area file, and the household weights in it."""

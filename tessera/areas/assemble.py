@@ -24,6 +24,7 @@ from tessera.areas.inputs import input_variables
 from tessera.errors import AreaError
 from tessera.frame import ENTITIES, GROUP_ENTITIES, Frame
 from tessera.geography.clones import Clones
+from tessera.geography.crosswalk import Crosswalk
 
 PROVENANCE = ("source", "source_household_id")
 # Rating areas of Los Angeles County go by three-digit ZIP code; without one the engine gives no premium tax credit.
@@ -46,8 +47,9 @@ class TakeupDraws(Protocol):
         household_id: npt.NDArray[np.int64],
         index_in_household: npt.NDArray[np.int64],
         clone: npt.NDArray[np.int64],
+        state: npt.NDArray[np.integer],
     ) -> npt.NDArray[np.bool_]:
-        """Whether each unit of some clones takes up."""
+        """Whether each unit of some clones, which are in the states of these FIPS codes, takes up."""
         ...
 
 
@@ -76,17 +78,26 @@ class Assembler:
         frame: the base frame.
         clones: placement of all clones.
         takeup: probabilities of the base frame's units.
+        crosswalk: of the blocks that the clones were placed in, for files that say which further areas a household
+            lies in. The engine computes nothing from them, so that simulations do without.
     """
 
-    def __init__(self, frame: Frame, clones: Clones, takeup: TakeupDraws) -> None:
+    def __init__(self, frame: Frame, clones: Clones, takeup: TakeupDraws, crosswalk: Crosswalk | None = None) -> None:
         if clones.n_households != frame.count("household"):
             raise AreaError(
                 f"assembly: the clones were made for {clones.n_households} households, the frame has "
                 f"{frame.count('household')}. Materialise clones again."
             )
+        if crosswalk is not None and int(clones.block.max(initial=-1)) >= crosswalk.n_blocks:
+            raise AreaError(
+                f"assembly: a clone lies in block {clones.block.max()} of a table whose crosswalk has "
+                f"{crosswalk.n_blocks} blocks: they are of different tables. Materialise block_distribution and clones."
+            )
         self.frame = frame
         self.clones = clones
         self.takeup = takeup
+        # Layers that the table knows at all, so that every file of a run has the same ones.
+        self._layers = {} if crosswalk is None else {name: crosswalk.layers()[name] for name in crosswalk.known()}
         self._units = {entity: _units_by_household(frame, entity) for entity in ENTITIES}
         self._columns = {entity: _engine_columns(frame, entity) for entity in ENTITIES}
         self._link = {
@@ -94,12 +105,18 @@ class Assembler:
         }
         self._household_id = frame.household["household_id"].to_numpy(dtype=np.int64)
 
-    def assemble(self, records: npt.NDArray[np.integer], weights: npt.NDArray[np.float64] | None = None) -> AreaDataset:
+    def assemble(
+        self,
+        records: npt.NDArray[np.integer],
+        weights: npt.NDArray[np.float64] | None = None,
+        takeup: Mapping[str, npt.NDArray[np.bool_]] | None = None,
+    ) -> AreaDataset:
         """Engine inputs of some clones.
 
         Args:
             records: rows of `Clones`, shape (n,), any order.
             weights: household weight of each, shape (n,); ones if not given.
+            takeup: take-up of each copied unit, by variable, in place of the clones' own (as `takeup_bits` orders it).
         """
         rows = np.asarray(records).astype(np.int64)
         households = self.clones.household[rows].astype(np.int64)
@@ -113,7 +130,11 @@ class Assembler:
             for name, values in self._columns[entity].items():
                 arrays[name] = values[copies[entity].unit]
                 entity_of[name] = entity
-        self._add_takeup(arrays, entity_of, copies, rows)
+        if takeup is None:
+            self._add_takeup(arrays, entity_of, copies, rows)
+        else:
+            arrays.update(takeup)
+            entity_of.update(self.takeup.entity_of)
         place = self._place(rows)
         place["household_weight"] = np.ones(len(rows), np.float32) if weights is None else weights.astype(np.float32)
         arrays.update(place)
@@ -121,9 +142,38 @@ class Assembler:
         synthetic = self.frame.synthetic or self.clones.synthetic
         return AreaDataset(arrays, entity_of, counts, self.frame.year, synthetic)
 
+    def takeup_bits(
+        self, records: npt.NDArray[np.integer]
+    ) -> dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+        """What the units of some clones take up: variable -> (first unit of each clone and the end, bit of each unit).
+
+        Args:
+            records: rows of `Clones`, shape (n,), any order.
+
+        Returns:
+            For each take-up variable starts of shape (n + 1,) and bits of shape (starts[-1],), unit by unit of a clone.
+        """
+        rows = np.asarray(records).astype(np.int64)
+        households = self.clones.household[rows].astype(np.int64)
+        entities = set(self.takeup.entity_of.values())
+        copies = {entity: _copy_units(self._units[entity], households) for entity in sorted(entities)}
+        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        self._add_takeup(arrays, {}, copies, rows)
+        bits = {name: arrays[name].astype(bool, copy=False) for name in self.takeup.entity_of}
+        return {name: (copies[entity].start, bits[name]) for name, entity in self.takeup.entity_of.items()}
+
+    def takeup_units(self, records: npt.NDArray[np.integer]) -> dict[str, int]:
+        """How many units of some clones decide on each take-up variable."""
+        households = self.clones.household[np.asarray(records)]
+        size = {entity: np.diff(units.start)[households].sum() for entity, units in self._units.items()}
+        return {name: int(size[entity]) for name, entity in self.takeup.entity_of.items()}
+
+    def person_ids(self, records: npt.NDArray[np.integer], person: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Ids that persons of the base frame have as members of some clones: shape (n,), as `assemble` gives them."""
+        return self.clones.clone[records].astype(np.int64) * self.frame.count("person") + person
+
     def _person_ids(self, copies: _Copies, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-        clone = self.clones.clone[rows].astype(np.int64)[copies.position]
-        ids = clone * self.frame.count("person") + copies.unit
+        ids = self.person_ids(rows[copies.position], copies.unit)
         if ids.size and ids.max() > np.iinfo(np.int32).max:
             raise AreaError(
                 f"assembly: {self.clones.n_clones} clones of {self.frame.count('person')} persons need ids above 2^31. "
@@ -149,27 +199,29 @@ class Assembler:
     ) -> None:
         clone = self.clones.clone[records].astype(np.int64)
         household_id = self._household_id[self.clones.household[records]]
+        state = self.clones.district[records] // 100
+        labels = {}
+        for entity in sorted(set(self.takeup.entity_of.values())):
+            unit, position = copies[entity].unit, copies[entity].position
+            index = self._units[entity].index_in_household[unit]
+            labels[entity] = (unit, household_id[position], index, clone[position], state[position])
         for variable, entity in self.takeup.entity_of.items():
-            copy = copies[entity]
-            index = self._units[entity].index_in_household[copy.unit]
-            arrays[variable] = self.takeup.draw(
-                variable, copy.unit, household_id[copy.position], index, clone[copy.position]
-            )
+            arrays[variable] = self.takeup.draw(variable, *labels[entity])
             entity_of[variable] = entity
 
     def _place(self, records: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.generic]]:
         """Everything that derives from a clone's block; all but the congressional district by truncating its code."""
         block = self.clones.block_geoid[records]
         county = block.astype("<U5")
-        zip_code = np.where(county == _LOS_ANGELES, _LOS_ANGELES_ZIP, b"UNKNOWN").astype("S7")
         return {
             "state_fips": self.clones.state_fips[records].astype(np.int32),
             "congressional_district_geoid": self.clones.district[records].astype(np.int32),
             "county_fips": county.astype("S5"),
+            "zip_code": np.where(county == _LOS_ANGELES, _LOS_ANGELES_ZIP, b"UNKNOWN").astype("S7"),
             "tract_geoid": block.astype("<U11").astype("S11"),
             "block_geoid": block.astype("S15"),
-            "zip_code": zip_code,
             "clone": self.clones.clone[records].astype(np.int32),
+            **{name: codes[self.clones.block[records]] for name, codes in self._layers.items()},
         }
 
 

@@ -21,9 +21,11 @@ import numpy.typing as npt
 from tessera.areas.dataset import AreaDataset, read_area, write_area
 from tessera.errors import RulesError
 from tessera.frame import ENTITIES, GROUP_ENTITIES
+from tessera.rules.examination import Examined
 from tessera.rules.values import EntityValues
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
+_DECISIONS = ("takes_up_", "would_file_")
 
 
 class Rules(Protocol):
@@ -38,8 +40,20 @@ class Rules(Protocol):
         """Load the engine now, before workers are forked."""
         ...
 
+    def entity(self, variable: str) -> str:
+        """Entity of a variable; `RulesError` for one that the engine does not know."""
+        ...
+
     def compute(self, dataset: AreaDataset, variables: Sequence[str]) -> EntityValues:
         """Values of variables for a dataset's households, each at its own entity."""
+        ...
+
+    def examine(self, dataset: AreaDataset, variables: Sequence[str], takeup: Sequence[str]) -> Examined:
+        """The same values, and which take-up decisions they hang on."""
+        ...
+
+    def spells(self, person_id: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """What the engine makes of persons' ids: a number a person, equal where ids are one to it."""
         ...
 
 
@@ -54,8 +68,8 @@ class PolicyEngine:
         return f"policyengine-us {version('policyengine-us')}"
 
     def load(self) -> None:
-        """Load the engine into this process."""
-        _ = self._variables
+        """Load the engine into this process, and find what reads take-up decisions."""
+        _ = self._readers
 
     @cached_property
     def _variables(self) -> Any:
@@ -77,11 +91,53 @@ class PolicyEngine:
         Raises:
             RulesError: a variable is unknown, fails, or has values that are not finite; it is named.
         """
+        return self._compute(dataset, variables)[1]
+
+    def examine(self, dataset: AreaDataset, variables: Sequence[str], takeup: Sequence[str]) -> Examined:
+        """Simulate the dataset, and probe which take-up decisions the values hang on.
+
+        Args:
+            dataset: households as they are to be simulated.
+            variables: whose values matter.
+            takeup: take-up variables of the dataset.
+
+        Raises:
+            RulesError: as `compute`.
+        """
+        from tessera.rules.probe import Probe
+
+        simulation, values = self._compute(dataset, variables)
+        units = values.unit_of_person
+        with _quiet():
+            probe = Probe(simulation, {name: self.readers(name) for name in takeup}, units, dataset.counts)
+            return Examined(values, probe.takeup_matters())
+
+    def spells(self, person_id: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Month, 0 to 11, in which the engine lets a spell of unemployment begin: all that it makes of an id."""
+        from policyengine_us.variables.gov.usda.snap.eligibility.work_requirements import (
+            is_receiving_unemployment_compensation as spell,
+        )
+
+        return np.asarray(spell.unemployment_compensation_start_month_index(person_id), dtype=np.int64)
+
+    def readers(self, takeup: str) -> tuple[str, ...]:
+        """Variables whose formulas read a take-up decision."""
+        return self._readers[takeup]
+
+    @cached_property
+    def _readers(self) -> dict[str, tuple[str, ...]]:
+        from tessera.rules.probe import find_readers
+
+        decisions = [name for name in self._variables if name.startswith(_DECISIONS)]
+        return find_readers(self._variables, decisions)
+
+    def _compute(self, dataset: AreaDataset, variables: Sequence[str]) -> tuple[Any, EntityValues]:
+        """A simulation of the dataset, and values of some variables."""
         entity_of = {variable: self.entity(variable) for variable in variables}
         with tempfile.TemporaryDirectory(prefix="tessera-") as folder:
             simulation = self._simulation(write_area(dataset, Path(folder) / "dataset.h5"))
         values = {variable: self._calculate(simulation, variable, dataset.year) for variable in variables}
-        return EntityValues(
+        return simulation, EntityValues(
             n_households=dataset.counts["household"],
             household_of=household_links(dataset.arrays, dataset.counts),
             unit_of_person={entity: _person_links(dataset.arrays, entity) for entity in GROUP_ENTITIES},

@@ -1,18 +1,23 @@
-"""State values: what the engine computes for every clone of a state, at the clone's own county and take-up.
+"""State values: what the engine computes for the clones of each state, one row for each situation.
 
-Splits states into tasks, runs them in worker processes forked after the engine is loaded, and returns one `StateValues`
-a state. The datasets come from the same assembly as the area files, so a value here is the value in the file.
+Splits states into tasks, runs them in worker processes forked after the engine is loaded, and gives one `StateValues` a
+state. The datasets come from the same assembly as the area files, and situations are exact (`situations`), so a clone's
+row is what `Microsimulation` computes for it in any file; some clones are simulated as they live to verify it. Finished
+states are kept in a folder, if one is given, under a hash of everything that they were made from, so that a run that
+was stopped goes on where it was.
 
-A few small states are simulated in one pass: on top of a fixed cost of about two seconds a simulation, the engine takes
-a fraction of a second a state and about a millisecond a household.
+A simulation costs about four seconds, a fraction of a second for each state in it, and 0.7 milliseconds a household;
+hence few simulations of many households, and small states together.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +26,23 @@ from tessera.areas.assemble import Assembler
 from tessera.errors import RulesError
 from tessera.geography.areas import State
 from tessera.parallel import fork_map
+from tessera.random import uniform
 from tessera.rules.engine import Rules
-from tessera.rules.values import EntityValues
+from tessera.rules.finished import FinishedStates
+from tessera.rules.simulator import Simulator
+from tessera.rules.situations import Differences, settle
+from tessera.rules.values import EntityValues, by_household, select_households
 
 _LOGGER = logging.getLogger(__name__)
 
-MAX_STATES_A_TASK = 4
-MAX_HOUSEHOLDS_A_TASK = 6000
+METHOD = 3
+"""Counted up when the same inputs give other rows."""
+VERIFIED = 100
+"""Clones of each task that are simulated once more, as they live."""
+MAX_STATES_A_TASK = 8
+MAX_RECORDS_A_TASK = 400_000
+# The engine lets a spell of unemployment begin in a month drawn from the person's id; it has none without weeks.
+_SPELL = "weeks_unemployed"
 
 
 @dataclass(frozen=True)
@@ -37,14 +52,18 @@ class StateValues:
     Attributes:
         state: postal code.
         records: rows of `Clones`, ascending, shape (n,).
-        values: the engine's values; its households are these clones, in this order.
+        situation: row of `values` of each record, int32, shape (n,).
+        values: the engine's values; its households are situations.
         rules_version: engine and version that computed them.
+        inputs_sha256: hash of what they were made from: base frame, placement, take-up, variables, engine.
     """
 
     state: str
     records: npt.NDArray[np.int64]
+    situation: npt.NDArray[np.int32]
     values: EntityValues
     rules_version: str
+    inputs_sha256: str
 
 
 def compute_state_values(
@@ -54,7 +73,8 @@ def compute_state_values(
     variables: Sequence[str],
     *,
     workers: int = 1,
-) -> dict[str, StateValues]:
+    cache: Path | None = None,
+) -> Mapping[str, StateValues]:
     """Engine values of every clone of some states.
 
     Args:
@@ -63,37 +83,66 @@ def compute_state_values(
         states: wanted states.
         variables: wanted variables; each comes at its own entity.
         workers: processes, forked after the engine is loaded; 1 stays in this process.
+        cache: folder in which finished states are kept and looked for; the result then reads one state at a time.
 
     Raises:
-        RulesError: a variable failed; the states and the variable are named.
+        RulesError: a variable is unknown or failed in some states; states and variable are named. The other states are
+            finished first, and kept if there is a folder.
     """
-    rules.load()
-    tasks = _tasks(assembler, states)
+    _check_clones(assembler, states)
+    sha256 = inputs_sha256(assembler, rules, variables)
+    finished = FinishedStates(cache, sha256)
+    left = [state for state in states if state.usps not in finished]
+    if left:
+        rules.load()
+        _check_variables(rules, variables)
+        _LOGGER.info("state values: %d of %d states to do", len(left), len(states))
+        run = partial(_attempt, assembler, rules, tuple(variables), sha256, finished)
+        tasks = _tasks(assembler, left)
+        begun = time.monotonic()
 
-    def report(done: int, task: tuple[State, ...]) -> None:
-        names = ", ".join(state.usps for state in task)
-        _LOGGER.info("state values: %d of %d simulations done (%s)", done, len(tasks), names)
+        def report(done: int, task: tuple[State, ...]) -> None:
+            names = ", ".join(state.usps for state in task)
+            seconds = time.monotonic() - begun
+            _LOGGER.info("state values: %d of %d tasks done in %.0f s (%s)", done, len(tasks), seconds, names)
 
-    run = partial(_run, assembler, rules, tuple(variables))
-    # The lightest task runs before the fork: an engine's first simulation fills caches that take longer than it does,
-    # and workers forked afterwards (here and in later stages of this process) share them.
-    finished = [run(tasks[-1])]
-    report(1, tasks[-1])
-    finished += fork_map(run, tasks[:-1], workers, lambda done, task: report(done + 1, task))
-    results = {usps: values for part in finished for usps, values in part.items()}
-    return {state.usps: results[state.usps] for state in states}
+        outcomes = fork_map(run, tasks, workers, report)
+        failed = [outcome for outcome in outcomes if isinstance(outcome, RulesError)]
+        if failed:
+            more = f" (and {len(failed) - 1} more tasks failed)" if len(failed) > 1 else ""
+            raise RulesError(f"{failed[0]}{more}") from failed[0]
+        finished.add({usps: one for part in outcomes if isinstance(part, dict) for usps, one in part.items()})
+    return finished.of([state.usps for state in states])
+
+
+def inputs_sha256(assembler: Assembler, rules: Rules, variables: Sequence[str]) -> str:
+    """Hash of everything that state values are made from."""
+    from tessera.pytree.storage.fingerprint import tree_sha256
+
+    clones = assembler.clones
+    return tree_sha256(
+        {
+            "method": METHOD,
+            "frame": assembler.frame,
+            "household": clones.household,
+            "clone": clones.clone,
+            "block": clones.block_geoid,
+            "district": clones.district,
+            "takeup": assembler.takeup,
+            "variables": sorted(variables),
+            "rules": rules.version,
+        }
+    )
 
 
 def _tasks(assembler: Assembler, states: Sequence[State]) -> list[tuple[State, ...]]:
     """Groups of states: large ones alone, small ones together; the heaviest first, so that workers end together."""
     size = {state.fips: int((assembler.clones.state_fips == state.fips).sum()) for state in states}
+    limit = min(MAX_RECORDS_A_TASK, max(size.values()))
     groups: list[list[State]] = []
     for state in sorted(states, key=lambda one: (-size[one.fips], one.fips)):
         for group in groups:
-            if (
-                len(group) < MAX_STATES_A_TASK
-                and sum(size[one.fips] for one in group) + size[state.fips] <= MAX_HOUSEHOLDS_A_TASK
-            ):
+            if len(group) < MAX_STATES_A_TASK and sum(size[one.fips] for one in [*group, state]) <= limit:
                 group.append(state)
                 break
         else:
@@ -101,41 +150,132 @@ def _tasks(assembler: Assembler, states: Sequence[State]) -> list[tuple[State, .
     return [tuple(group) for group in groups]
 
 
+def _attempt(
+    assembler: Assembler,
+    rules: Rules,
+    variables: tuple[str, ...],
+    sha256: str,
+    finished: FinishedStates,
+    states: tuple[State, ...],
+) -> dict[str, StateValues] | RulesError:
+    """The values of some states, or why there are none; an error must not keep other states back."""
+    try:
+        return finished.keep(_run(assembler, rules, variables, sha256, states))
+    except RulesError as error:
+        names = ", ".join(state.usps for state in states)
+        return RulesError(f"state values of {names}: {error}")
+
+
 def _run(
-    assembler: Assembler, rules: Rules, variables: tuple[str, ...], states: tuple[State, ...]
+    assembler: Assembler,
+    rules: Rules,
+    variables: tuple[str, ...],
+    sha256: str,
+    states: tuple[State, ...],
 ) -> dict[str, StateValues]:
+    clones = assembler.clones
+    fips = np.array([state.fips for state in states])
+    records = np.flatnonzero(np.isin(clones.state_fips, fips))
+    differences = _differences(assembler, rules, variables, records)
+    simulator = Simulator(assembler, rules, variables, records)
+    found = settle(differences, simulator)
     names = ", ".join(state.usps for state in states)
-    empty = [state.usps for state in states if not (assembler.clones.state_fips == state.fips).any()]
+    _LOGGER.info(
+        "state values: %s: %d clones, %d simulated in %d rounds", names, len(records), found.n_simulations, found.rounds
+    )
+    values = simulator.collected()
+    _verify(assembler, rules, variables, records, values, found.simulated)
+    result = {}
+    for state in states:
+        here = clones.state_fips[records] == state.fips
+        used, situation = np.unique(found.simulated[here], return_inverse=True)
+        keep = np.zeros(values.n_households, dtype=bool)
+        keep[used] = True
+        result[state.usps] = StateValues(
+            state.usps,
+            records[here],
+            situation.ravel().astype(np.int32),
+            select_households(values, keep),
+            rules.version,
+            sha256,
+        )
+    return result
+
+
+def _verify(
+    assembler: Assembler,
+    rules: Rules,
+    variables: tuple[str, ...],
+    records: npt.NDArray[np.int64],
+    values: EntityValues,
+    simulated: npt.NDArray[np.int64],
+) -> None:
+    """Simulate some clones as they live, and raise `RulesError` if any has other values than its situation."""
+    draw = uniform("state_values/verify", records)
+    chosen = np.sort(np.argsort(draw, kind="stable")[:VERIFIED])
+    lived = rules.compute(assembler.assemble(records[chosen]), variables)
+    for variable in variables:
+        ours = by_household(values, variable)[simulated[chosen]]
+        theirs = by_household(lived, variable)
+        wrong = np.flatnonzero(ours != theirs)
+        if wrong.size:
+            row = int(wrong[0])
+            raise RulesError(
+                f"{variable} of clone {records[chosen[row]]} is {theirs[row]} as it lives, {ours[row]} in those of "
+                f"its situation ({wrong.size} of {len(chosen)} clones tried). The engine's answer hangs on something "
+                "that was taken not to matter: report it with the engine's version."
+            )
+
+
+def _differences(
+    assembler: Assembler,
+    rules: Rules,
+    variables: tuple[str, ...],
+    records: npt.NDArray[np.int64],
+) -> Differences:
+    """What may tell apart the clones of a household in a state."""
+    clones = assembler.clones
+    bits = assembler.takeup_bits(records)
+    return Differences(
+        household=clones.household[records].astype(np.int64),
+        place=clones.block_geoid[records].astype("S5").astype(np.int64),
+        variables=tuple(bits),
+        first={name: first for name, (first, _) in bits.items()},
+        decision={name: decision for name, (_, decision) in bits.items()},
+        always=frozenset(bits) & frozenset(variables),
+        spell=_spells(assembler, rules, records),
+    )
+
+
+def _spells(assembler: Assembler, rules: Rules, records: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A number for each record, equal for clones of a household whose members' spells of unemployment begin alike."""
+    frame = assembler.frame
+    result = np.zeros(len(records), dtype=np.int64)
+    if _SPELL not in frame.person:
+        return result
+    person = np.flatnonzero(frame.person[_SPELL].to_numpy() > 0)
+    household = frame.household_of("person")[person]
+    order = np.argsort(household, kind="stable")
+    person, household = person[order], household[order]
+    of_record = assembler.clones.household[records]
+    position = np.arange(len(person)) - np.searchsorted(household, household)
+    for number in range(int(position.max(initial=-1)) + 1):
+        one = np.full(frame.count("household"), -1, dtype=np.int64)
+        one[household[position == number]] = person[position == number]
+        concerned = np.flatnonzero(one[of_record] >= 0)
+        ids = assembler.person_ids(records[concerned], one[of_record[concerned]])
+        result[concerned] = result[concerned] * 13 + 1 + rules.spells(ids)
+    return result
+
+
+def _check_clones(assembler: Assembler, states: Sequence[State]) -> None:
+    present = set(np.unique(assembler.clones.state_fips).tolist())
+    empty = [state.usps for state in states if state.fips not in present]
     if empty:
         raise RulesError(f"state values: no clone lies in {', '.join(empty)}; raise the number of clones.")
-    records = np.flatnonzero(np.isin(assembler.clones.state_fips, [state.fips for state in states]))
-    try:
-        values = rules.compute(assembler.assemble(records), variables)
-    except RulesError as error:
-        raise RulesError(f"state values of {names}: {error}") from error
-    state_of_record = assembler.clones.state_fips[records]
-    return {
-        state.usps: StateValues(
-            state.usps,
-            records[state_of_record == state.fips],
-            select_households(values, state_of_record == state.fips),
-            rules.version,
-        )
-        for state in states
-    }
 
 
-def select_households(values: EntityValues, keep: npt.NDArray[np.bool_]) -> EntityValues:
-    """The values of some households, in order, with links renumbered."""
-    kept_units = {entity: keep[household] for entity, household in values.household_of.items()}
-    new_row = {entity: np.cumsum(kept) - 1 for entity, kept in kept_units.items()}
-    household_row = np.cumsum(keep) - 1
-    return EntityValues(
-        n_households=int(keep.sum()),
-        household_of={entity: household_row[values.household_of[entity][kept]] for entity, kept in kept_units.items()},
-        unit_of_person={
-            entity: new_row[entity][unit[kept_units["person"]]] for entity, unit in values.unit_of_person.items()
-        },
-        values={name: array[kept_units[values.entity_of[name]]] for name, array in values.values.items()},
-        entity_of=dict(values.entity_of),
-    )
+def _check_variables(rules: Rules, variables: Sequence[str]) -> None:
+    """Raise `RulesError` for a variable that the engine does not have, before anything is simulated."""
+    for variable in variables:
+        rules.entity(variable)

@@ -1,0 +1,148 @@
+"""State values at any scale: what the rules engine computes for every clone of every state.
+
+Usage: python benchmarks/state_values.py --home HOME [--scale production] [--workers 2] [--states CA,TX]
+       [--keep] [--record docs/performance.md] [--json]
+
+Base frame, clones and targets are those of `tessera package build` in HOME, which must have got as far as the clones
+(it can be stopped there). All states are computed anew, into a folder of their own; with --keep they go where `package
+build` looks for them, which then goes on from here. Time is that of the whole computation with loading the engine;
+memory is that of this process and its workers together, pages that they share counted once, the engine included.
+With --json the last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.record import machine, table, write_section
+from tessera.areas.assemble import Assembler
+from tessera.config import ROOT_SEED, SCALES
+from tessera.geography.areas import state_by_usps, states
+from tessera.matrix.metrics import required_variables
+from tessera.pytree.io import load_tree
+from tessera.rules.engine import PolicyEngine
+from tessera.rules.state_values import StateValues, compute_state_values
+from tessera.rules.takeup import published_rates, takeup_probabilities
+
+
+def main() -> None:
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    stages = arguments.home / "package" / arguments.scale
+    frame, clones, targets = (
+        load_tree(stages / f"{name}.h5", ("value",)) for name in ("source_imputed_cps", "clones", "policy_targets")
+    )
+    assembler = Assembler(frame, clones, takeup_probabilities(frame, published_rates(), seed=arguments.seed))
+    wanted = [state_by_usps(usps) for usps in arguments.states.split(",")] if arguments.states else list(states())
+    variables = required_variables(targets)
+    rules = PolicyEngine()
+    with tempfile.TemporaryDirectory(dir=arguments.home) as folder, Memory() as memory:
+        cache = stages / "state_values" if arguments.keep else Path(folder)
+        begun = time.perf_counter()
+        values = compute_state_values(assembler, rules, wanted, variables, workers=arguments.workers, cache=cache)
+        seconds = time.perf_counter() - begun
+        figures = {
+            "scale": arguments.scale,
+            "states": len(wanted),
+            "n_clones": 0,
+            "n_households": clones.n_households,
+            "n_targets": len(targets),
+            "variables": len(variables),
+            "workers": arguments.workers,
+            "seconds": seconds,
+            "peak_mb": memory.peak_mb,
+            **_sizes(values),
+        }
+    if arguments.record is not None:
+        write_section(arguments.record, f"state-values-{arguments.scale}", markdown(figures))
+    for key, value in figures.items():
+        print(f"{key:20} {value}")
+    if arguments.json:
+        print(json.dumps(figures))
+
+
+def _sizes(values: Mapping[str, StateValues]) -> dict[str, Any]:
+    clones = situations = persons = 0
+    for usps in values:
+        state = values[usps]
+        clones += len(state.records)
+        situations += state.values.n_households
+        persons += len(state.values.household_of["person"])
+    return {"n_clones": clones, "situations": situations, "persons": persons}
+
+
+class Memory:
+    """Largest memory of this process and its children together, sampled twice a second."""
+
+    def __enter__(self) -> Memory:
+        self.peak_mb = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.5):
+            self.peak_mb = max(self.peak_mb, sum(map(_resident_mb, ["self", *_children()])))
+
+
+def _children() -> list[str]:
+    listed = Path("/proc/self/task").glob("*/children")
+    return [pid for path in listed for pid in path.read_text().split()]
+
+
+def _resident_mb(process: str) -> float:
+    """Proportional share of a process's memory: pages that several processes share count once among them."""
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0.0
+    line = next((one for one in text.splitlines() if one.startswith("Pss:")), "Pss: 0 kB")
+    return int(line.split()[1]) / 1024
+
+
+def markdown(figures: dict[str, Any]) -> str:
+    """The figures as a section of a document."""
+    rows = [
+        ["clones", f"{figures['n_clones']:,} of {figures['n_households']:,} households in {figures['states']} states"],
+        ["targets, engine variables", f"{figures['n_targets']:,}, {figures['variables']}"],
+        ["situations", f"{figures['situations']:,}, {figures['situations'] / figures['n_clones']:.1%} of the clones"],
+        ["time", f"{figures['seconds'] / 60:,.1f} minutes with {figures['workers']} worker processes"],
+        ["memory", f"{figures['peak_mb']:,.0f} MB, all processes together"],
+    ]
+    return (
+        f"## State values: {figures['scale']} scale\n\n{table(['', ''], rows)}\n\n{machine()}. Written by "
+        f"`benchmarks/state_values.py --scale {figures['scale']} --record`."
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--scale", choices=tuple(SCALES), default="production")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--states", default="", help="postal codes, by commas; default: all")
+    parser.add_argument("--seed", type=int, default=ROOT_SEED)
+    parser.add_argument("--keep", action="store_true", help="store the states where package build looks for them")
+    parser.add_argument("--record", type=Path, default=None, help="document to write the table into")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
