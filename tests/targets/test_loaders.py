@@ -186,8 +186,8 @@ def test_marketplace_consumers_and_credits_by_state(official: dict[str, Path], s
     assert consumers.sum() == 19_743_689
     assert credit.sum() / consumers.sum() / 12 == pytest.approx(536, abs=0.5)
     assert set(figures["constraints"]) == {
-        '[["takes_up_aca_if_eligible","==",1]]',
-        '[["aca_ptc",">",0],["is_aca_ptc_eligible","==",1],["takes_up_aca_if_eligible","==",1]]',
+        '[["person_receives_aca","==",1]]',
+        '[["aca_ptc",">",0],["person_receives_aca","==",1]]',
     }
     later = shared_data / "official/cms_aca/oep_state_level_2025/2025-oep-state-level-public-use-file.zip"
     of_2025 = aca_marketplace.load(later, 2025)

@@ -4,10 +4,10 @@ Reads the comma-separated member of the Open Enrollment state-level public use f
 state-based exchanges alike. Figures by state, both for tax units that take up coverage (the engine's `aca_ptc` is also
 positive for filers who are eligible and buy no plan):
 
-- person_count with aca_ptc > 0 and is_aca_ptc_eligible == 1: consumers whose plan selection has APTC. The credit is an
+- person_count with aca_ptc > 0 and person_receives_aca == 1: consumers whose plan selection has APTC. The credit is an
   amount of the tax unit, so the second condition leaves out members on Medicaid, Medicare or an employer's plan.
-- aca_ptc: consumers * average monthly APTC * 12, dollars. The average is published in whole dollars, which leaves the
-  product uncertain by up to 0.15 %.
+- aca_ptc of units with such a member: consumers * average monthly APTC * 12, dollars. The average is published in whole
+  dollars, which leaves the product uncertain by up to 0.15 %.
 
 They are plan selections at the end of open enrollment, not effectuated coverage: some never pay, others come later in
 the year. No file of effectuated coverage in the plan year 2024 is at hand, and the ratio of another year does not carry
@@ -32,8 +32,8 @@ CONSUMERS, WITH_APTC, AVERAGE = "Cnsmr", "APTC_Cnsmr", "APTC_Cnsmr_Avg_APTC"
 _STATE, _PLATFORM = "State_Abrvtn", "Pltfrm"
 _TOTAL, _EVERYWHERE = "Total", "All"
 _MONTHS = 12
-_TAKES_UP = ("takes_up_aca_if_eligible", "==", 1.0)
-_RECIPIENT = (("aca_ptc", ">", 0.0), ("is_aca_ptc_eligible", "==", 1.0), _TAKES_UP)
+_RECEIVES = ("person_receives_aca", "==", 1.0)
+_RECIPIENT = (("aca_ptc", ">", 0.0), _RECEIVES)
 
 
 def member(year: int = YEAR) -> str:
@@ -64,7 +64,7 @@ def _figures(found: dict[str, tuple[float, float]]) -> Iterator[Figure]:
     for state in states():
         consumers, average = found[state.usps]
         yield Figure("state", state.usps, "person_count", consumers, "person", _RECIPIENT)
-        yield Figure("state", state.usps, "aca_ptc", consumers * average * _MONTHS, "dollar", (_TAKES_UP,))
+        yield Figure("state", state.usps, "aca_ptc", consumers * average * _MONTHS, "dollar", (_RECEIVES,))
 
 
 def _read(row: dict[str, object], label: Path, where: str) -> tuple[float, float]:
