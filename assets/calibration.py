@@ -43,22 +43,27 @@ class FitConfig(dg.Config):
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"scipy", "numba"}, automation_condition=MATRIX_CONDITION)
 def calibration_matrix(settings: Settings, policy_targets: Any, clones: Any, state_values: Any) -> dg.MaterializeResult:
     """The calibration package: values of each clone, its district, the sums that targets are, and design weights."""
-    from tessera.matrix.joining import matrix_from_state_values
-    from tessera.matrix.package import CalibrationPackage
-    from tessera.matrix.provenance import package_provenance
+    from tessera.matrix.building import build_package
+    from tessera.matrix.supports import nonzeros
     from tessera.targets.report import to_markdown
 
-    matrix = matrix_from_state_values(policy_targets, clones, state_values)
-    provenance = package_provenance(settings.scale, settings.sources, settings.seed, policy_targets, clones)
-    package = CalibrationPackage(matrix, clones.design_weight, provenance)
+    package = build_package(
+        policy_targets, clones, state_values, scale=settings.scale, sources=settings.sources, seed=settings.seed
+    )
+    matrix = package.matrix
+    nnz_b, nnz_m = nonzeros(matrix)
     listed = matrix.unachievable[["name", "value", "reason"]].head(100)
     metadata = {
         "targets": matrix.n_targets,
         "unachievable": len(matrix.unachievable),
         "clones": matrix.n_records,
         "metrics": matrix.n_metrics,
+        "situations": package.provenance["situations"],
+        "rows of the value table": int(matrix.value_table.shape[0]),
         "non-zeros of the value table": int(matrix.value_table.nnz),
-        "provenance": dict(provenance),
+        "non-zeros of B": nnz_b,
+        "non-zeros of M": nnz_m,
+        "provenance": dict(package.provenance),
         "unachievable targets": dg.MetadataValue.md(to_markdown(listed)),
     }
     return dg.MaterializeResult(value=package.to_tree(), metadata=metadata)

@@ -20,6 +20,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent / "internals"
 SECONDS_PER_CELL = 600
+_KEPT = ("jupyter", "tags")  # of a cell: whether its source is folded
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -76,7 +77,7 @@ def execute(path: Path, *, write: bool) -> None:
     if not write:
         return
     for cell in notebook.cells:
-        cell.metadata = {}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in _KEPT}
     notebook.metadata = {"kernelspec": _KERNEL, "language_info": {"name": "python"}, "sources": sources_hash(notebook)}
     text = nbformat.writes(notebook, version=4)
     temporary = path.with_name(f".{path.name}.part")

@@ -14,6 +14,7 @@ from pathlib import Path
 from tessera import __version__
 from tessera.cli_fit import run_fit_command
 from tessera.cli_fit_options import add_fit_options, joined
+from tessera.cli_package import add_package_commands
 from tessera.config import paths
 from tessera.errors import TesseraError
 
@@ -54,6 +55,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     if given[:1] == ["fit"]:
         add_fit_options(one)
         one.set_defaults(command=partial(run_fit_command, parser=one, given=given[1:]))
+    add_package_commands(commands)
     one = add("releases", help="released versions, the current one marked")
     one.set_defaults(command=_releases)
     one = add("rollback", help="make an earlier version the current one")

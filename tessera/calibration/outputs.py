@@ -113,7 +113,8 @@ def estimates(matrix: CalibrationMatrix, targets: pd.DataFrame, weights: FloatAr
     columns = np.array([place.get(metric, -1) for metric in metrics.ids], dtype=np.int64)
     totals = matrix.cell_values(weights)
     chosen = np.where(columns >= 0, totals[:, columns], np.nan)
-    rows = aggregation_matrix(metrics, [int(code) for code in matrix.cells], targets["name"].to_list())
+    names = targets["name"].to_list()
+    rows = aggregation_matrix(metrics, [int(code) for code in matrix.cells], names, matrix.cell_city)
     found: FloatArray = np.asarray(rows @ np.nan_to_num(chosen).ravel())
     found[columns[metrics.metric_of_target] < 0] = np.nan
     return found

@@ -1,8 +1,11 @@
 """CalibrationMatrix: the linear map from clone weights to target estimates, held as factors.
 
 M = A B. B (cells * metrics, records) holds each clone's metric values in the rows of its cell; A (targets,
-cells * metrics) sums cells into target rows. B is not stored either: a clone's values are a row of one value table,
-that of its situation (a distinct household x state x county x take-up pattern), and `value_row` says which.
+cells * metrics) sums cells into target rows: districts, or parts of them where cities have targets, into districts,
+cities, states and the nation. B is not stored either: a clone's values are a row of one value table, that of its
+situation (a distinct household x state x county x take-up pattern), and `value_row` says which. Situations with equal
+values share a row. As rows are of situations, nothing is left over for a sparse remainder beside them: B is the
+gathering of rows, exactly, with every interaction of programmes and every county in it.
 
 Vectors over records are in record order (clone-major); inside, clones are grouped by cell. Holds no weights and no fit.
 Values are float32 (as the rules engine computes them), sums float64. Results do not depend, to the bit, on threads.
@@ -22,18 +25,20 @@ import pandas as pd
 
 from tessera.errors import MatrixError
 from tessera.matrix.aggregation import aggregation_matrix
+from tessera.matrix.factor_checks import check_factors, check_targets, vector
 from tessera.matrix.metrics import Metrics
+from tessera.matrix.row_order import in_order_of_use
+from tessera.matrix.supports import NO_CLONE, NO_SUPPORT, WRONG_SIGN, unachievable_reasons
+
+__all__ = ["NO_CLONE", "NO_SUPPORT", "WRONG_SIGN", "CalibrationMatrix", "Layout", "build"]
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from tessera.matrix.rows import Table
 
-SCHEMA_VERSION = 1
-_MAX_METRICS = np.iinfo(np.uint16).max
-NO_CLONE = "the area holds no clone"
-NO_SUPPORT = "no clone of the area has a non-zero value"
-WRONG_SIGN = "every non-zero value of the area's clones has the sign opposite to the target's"
+SCHEMA_VERSION = 2
+_PART = 1 << 18  # elements that are converted at a time, to be hashed
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
@@ -62,11 +67,13 @@ class CalibrationMatrix:
         targets: supported targets, one row each, with at least name, variable, geo_level, geo_id, value.
         unachievable: targets that no weights can reach, the same columns and `reason`.
         metric_ids: columns of the value table, in order.
-        value_table: values of each situation, csr_array float32, shape (n_rows, n_metrics).
+        value_table: values of each situation, csr_array float32, shape (n_rows, n_metrics); `build` puts its rows in
+            the order in which passes meet them.
         value_row: situation of each record, int32, shape (n_records,).
         cell: geography cell of each record, int32, shape (n_records,).
         cells: district code of each cell, int64, shape (n_cells,).
         aggregation: A, csr_array float64, shape (n_targets, n_cells * n_metrics).
+        cell_city: key of the city that each cell lies in, "" for none, str, shape (n_cells,).
     """
 
     targets: pd.DataFrame
@@ -77,6 +84,7 @@ class CalibrationMatrix:
     cell: IntArray
     cells: npt.NDArray[np.int64]
     aggregation: csr_array
+    cell_city: npt.NDArray[np.str_]
 
     @property
     def n_records(self) -> int:
@@ -142,14 +150,16 @@ class CalibrationMatrix:
             aggregation.indptr, aggregation.indices, aggregation.data,
         ):  # fmt: skip
             digest.update(str((array.shape, array.dtype.kind)).encode())
-            digest.update(np.ascontiguousarray(array if array.dtype.kind == "f" else array.astype(np.int64)).data)
+            for start in range(0, len(array), _PART):
+                part = array[start : start + _PART]
+                digest.update(np.ascontiguousarray(part if part.dtype.kind == "f" else part.astype(np.int64)).data)
         return digest.hexdigest()
 
     def cell_values(self, weights: FloatArray) -> FloatArray:
         """Weighted sums of each metric in each cell: B w, float64, shape (n_cells, n_metrics)."""
         from tessera.matrix.kernels import CellThreads, cell_totals
 
-        weights = _vector(weights, self.n_records, "weights")
+        weights = vector(weights, self.n_records, "weights")
         totals = np.empty((self.n_cells, self.n_metrics))
         with CellThreads(self.cell_work) as threads:
             threads.run(cell_totals, *self.factors, weights, totals)
@@ -170,7 +180,7 @@ class CalibrationMatrix:
         """M' r, the adjoint of `matvec`: float64, shape (n_records,), from r of shape (n_targets,)."""
         from tessera.matrix.kernels import CellThreads, record_sums
 
-        residuals = _vector(residuals, self.n_targets, "residuals")
+        residuals = vector(residuals, self.n_targets, "residuals")
         duals = np.ascontiguousarray((self.aggregation.T @ residuals).reshape(self.n_cells, self.n_metrics))
         out = np.empty(self.n_records)
         with CellThreads(self.cell_work) as threads:
@@ -205,16 +215,26 @@ class CalibrationMatrix:
         return matrix
 
     def to_tree(self) -> dict[str, Any]:
-        """A plain dict of arrays, sparse matrices and tables, for storage; `from_tree` reads it back."""
+        """A plain dict of arrays, sparse matrices and tables, for storage; `from_tree` reads it back.
+
+        Columns of the value table and cells are stored in two bytes each.
+        """
+        table = self.value_table
+        narrow = np.int16 if self.n_cells <= np.iinfo(np.int16).max else np.int32
         return {
             "schema_version": SCHEMA_VERSION,
             "targets": self.targets,
             "unachievable": self.unachievable,
             "metric_ids": np.array(self.metric_ids, dtype=np.str_),
-            "value_table": self.value_table,
+            "value_table": {
+                "indptr": table.indptr.astype(np.int64),
+                "indices": table.indices.astype(np.uint16),
+                "data": table.data,
+            },
             "value_row": self.value_row,
-            "cell": self.cell,
+            "cell": self.cell.astype(narrow),
             "cells": self.cells,
+            "cell_city": self.cell_city,
             "aggregation": self.aggregation,
         }
 
@@ -223,33 +243,52 @@ class CalibrationMatrix:
         """The matrix of a stored tree; raises `MatrixError` for another schema version or a missing part."""
         from scipy.sparse import csr_array
 
-        version = tree.get("schema_version")
-        if version is None or int(version) != SCHEMA_VERSION:
-            raise MatrixError(
-                f"The stored calibration matrix has schema version {version}; this code reads {SCHEMA_VERSION}. "
-                "Materialise calibration_matrix again, or read it with the release that wrote it."
-            )
-        parts = ("targets", "unachievable", "metric_ids", "value_table", "value_row", "cell", "cells", "aggregation")
-        missing = [part for part in parts if part not in tree]
-        if missing:
-            raise MatrixError(f"The stored calibration matrix lacks {', '.join(missing)}; materialise it again.")
+        _check_tree(tree)
+        stored, n_metrics = tree["value_table"], len(tree["metric_ids"])
+        # Both in the narrower type: csr_array brings indices and indptr to the wider one of theirs.
+        kind = np.int32 if len(stored["data"]) <= np.iinfo(np.int32).max else np.int64
+        table = csr_array(
+            (stored["data"], stored["indices"].astype(kind), stored["indptr"].astype(kind)),
+            shape=(len(stored["indptr"]) - 1, n_metrics),
+            dtype=np.float32,
+        )
         matrix = cls(
             targets=tree["targets"],
             unachievable=tree["unachievable"],
             metric_ids=tuple(map(str, tree["metric_ids"])),
-            value_table=csr_array(tree["value_table"], dtype=np.float32),
+            value_table=table,
             value_row=np.asarray(tree["value_row"], dtype=np.int32),
             cell=np.asarray(tree["cell"], dtype=np.int32),
             cells=np.asarray(tree["cells"], dtype=np.int64),
             aggregation=csr_array(tree["aggregation"], dtype=np.float64),
+            cell_city=np.asarray(tree["cell_city"], dtype=np.str_),
         )
-        _check_factors(matrix.value_table, matrix.value_row, matrix.cell, matrix.n_cells, matrix.n_metrics)
+        check_factors(matrix.value_table, matrix.value_row, matrix.cell, matrix.n_cells, matrix.n_metrics)
         if matrix.aggregation.shape != (matrix.n_targets, matrix.n_cells * matrix.n_metrics):
             raise MatrixError(
                 f"The stored aggregation has shape {matrix.aggregation.shape}; wanted "
                 f"{(matrix.n_targets, matrix.n_cells * matrix.n_metrics)}. Materialise calibration_matrix again."
             )
         return matrix
+
+
+def _check_tree(tree: Mapping[str, Any]) -> None:
+    """Raise `MatrixError` for another schema version or a missing part."""
+    version = tree.get("schema_version")
+    if version is None or int(version) != SCHEMA_VERSION:
+        raise MatrixError(
+            f"The stored calibration matrix has schema version {version}; this code reads {SCHEMA_VERSION}. "
+            "Materialise calibration_matrix again, or read it with the release that wrote it."
+        )
+    parts = (
+        "targets", "unachievable", "metric_ids", "value_table", "value_row", "cell", "cells", "cell_city",
+        "aggregation",
+    )  # fmt: skip
+    missing = [part for part in parts if part not in tree]
+    table = tree.get("value_table", ())
+    missing += [f"value_table.{part}" for part in ("indptr", "indices", "data") if part not in table]
+    if missing:
+        raise MatrixError(f"The stored calibration matrix lacks {', '.join(missing)}; materialise it again.")
 
 
 def build(
@@ -259,6 +298,7 @@ def build(
     value_row: npt.NDArray[np.integer[Any]],
     cell: npt.NDArray[np.integer[Any]],
     cells: Sequence[int] | npt.NDArray[np.integer[Any]],
+    cell_city: Sequence[str] | npt.NDArray[np.str_] | None = None,
 ) -> CalibrationMatrix:
     """The calibration matrix, with unachievable targets set aside.
 
@@ -269,6 +309,7 @@ def build(
         value_row: situation of each record, shape (n_records,).
         cell: index into `cells` of each record, shape (n_records,).
         cells: district code of each cell.
+        cell_city: key of the city that each cell lies in, "" for none; none of them does if not given.
 
     Raises:
         MatrixError: parts that do not fit together, targets or values that are not finite, unknown areas.
@@ -279,102 +320,31 @@ def build(
         table = csr_array(value_table, dtype=np.float32)
     table.sum_duplicates()
     rows, places = np.asarray(value_row), np.asarray(cell)
-    _check_factors(table, rows, places, len(cells), len(metrics))
-    _check_targets(targets, metrics)
+    check_factors(table, rows, places, len(cells), len(metrics))
+    check_targets(targets, metrics)
+    table, rows = in_order_of_use(table, rows, places)
+    city = np.full(len(cells), "") if cell_city is None else np.asarray(cell_city, dtype=np.str_)
     everything = CalibrationMatrix(
         targets=targets.reset_index(drop=True),
         unachievable=targets.iloc[:0],
         metric_ids=metrics.ids,
         value_table=table,
-        value_row=rows.astype(np.int32),
+        value_row=rows,
         cell=places.astype(np.int32),
         cells=np.asarray(cells, dtype=np.int64),
-        aggregation=aggregation_matrix(metrics, [int(code) for code in cells], targets["name"].to_list()),
+        aggregation=aggregation_matrix(metrics, [int(code) for code in cells], targets["name"].to_list(), city),
+        cell_city=city,
     )
     return _without_unachievable(everything)
 
 
 def _without_unachievable(matrix: CalibrationMatrix) -> CalibrationMatrix:
-    reason = _reasons(matrix)
+    reason = unachievable_reasons(matrix)
     keep = reason == ""
     unachievable = matrix.targets[~keep].assign(reason=reason[~keep].astype(str))
-    return CalibrationMatrix(
+    return replace(
+        matrix,
         targets=matrix.targets[keep].reset_index(drop=True),
         unachievable=unachievable.reset_index(drop=True),
-        metric_ids=matrix.metric_ids,
-        value_table=matrix.value_table,
-        value_row=matrix.value_row,
-        cell=matrix.cell,
-        cells=matrix.cells,
         aggregation=matrix.aggregation[np.flatnonzero(keep)],
     )
-
-
-def _reasons(matrix: CalibrationMatrix) -> npt.NDArray[np.object_]:
-    """Why each target cannot be reached, "" where it can: by the signs of the values behind each row."""
-    records = np.bincount(matrix.cell, minlength=matrix.n_cells).astype(np.float64)
-    populated = matrix.aggregation @ np.repeat(records, matrix.n_metrics)
-    up, down = (matrix.aggregation @ _signed_totals(matrix, sign) for sign in (1, -1))
-    value = matrix.target_values
-    reason = np.full(matrix.n_targets, "", dtype=object)
-    reason[(value > 0) & (up == 0)] = WRONG_SIGN
-    reason[(value < 0) & (down == 0)] = WRONG_SIGN
-    reason[(up == 0) & (down == 0)] = NO_SUPPORT
-    reason[populated == 0] = NO_CLONE
-    return reason
-
-
-def _signed_totals(matrix: CalibrationMatrix, sign: int) -> FloatArray:
-    """Sum of the positive (or the negative) values of each cell and metric, shape (n_cells * n_metrics,)."""
-    table = matrix.value_table.copy()
-    table.data = np.maximum(table.data * np.float32(sign), np.float32(0))
-    return replace(matrix, value_table=table).cell_values(np.ones(matrix.n_records)).ravel()
-
-
-def _vector(vector: FloatArray, length: int, what: str) -> FloatArray:
-    result = np.ascontiguousarray(vector, dtype=np.float64)
-    if result.shape != (length,):
-        raise MatrixError(f"The {what} have shape {result.shape}; wanted ({length},).")
-    return result
-
-
-def _check_targets(targets: pd.DataFrame, metrics: Metrics) -> None:
-    if len(targets) != len(metrics.metric_of_target):
-        raise MatrixError(
-            f"{len(targets)} targets, but metrics of {len(metrics.metric_of_target)}; compile the metrics of the same "
-            "table."
-        )
-    if "value" not in targets:
-        raise MatrixError(f"The target table has no column value; it has {', '.join(map(str, targets.columns))}.")
-    value = targets["value"].to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(value))
-    if bad.size:
-        name = targets["name"].iloc[int(bad[0])]
-        raise MatrixError(
-            f"Target {name!r} (row {int(bad[0])}) has the value {value[bad[0]]}; {bad.size} targets are not finite. "
-            "Correct or drop them."
-        )
-
-
-def _check_factors(
-    table: csr_array, value_row: npt.NDArray[Any], cell: npt.NDArray[Any], n_cells: int, n_metrics: int
-) -> None:
-    if table.shape[1] != n_metrics or n_metrics > _MAX_METRICS:
-        raise MatrixError(
-            f"The value table has {table.shape[1]} columns for {n_metrics} metrics; wanted one a metric and at most "
-            f"{_MAX_METRICS}. Evaluate the metrics that the targets were compiled to."
-        )
-    if value_row.ndim != 1 or value_row.shape != cell.shape:
-        raise MatrixError(f"value_row has shape {value_row.shape}, cell {cell.shape}; wanted one number a record each.")
-    for name, index, size in (("value_row", value_row, table.shape[0]), ("cell", cell, n_cells)):
-        bad = np.flatnonzero((index < 0) | (index >= size))
-        if bad.size:
-            record = int(bad[0])
-            raise MatrixError(f"{name}[{record}] is {index[record]}; wanted 0 to {size - 1} ({bad.size} are outside).")
-    broken = np.flatnonzero(~np.isfinite(table.data))
-    if broken.size:
-        row = int(np.searchsorted(table.indptr, broken[0], side="right")) - 1
-        raise MatrixError(
-            f"Value row {row}, metric {int(table.indices[broken[0]])} is {table.data[broken[0]]}; {broken.size} values "
-            "are not finite (float32). Check the engine's values of that situation."
-        )

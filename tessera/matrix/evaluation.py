@@ -7,16 +7,20 @@ entity. A metric without constraints takes every unit.
 
 Comparisons are numeric (booleans are 0 and 1, True, "True" and 1 are one value), except with enumerations, which are
 compared with names, for equality only.
+
+Households are evaluated some at a time (`chunks`), so that memory does not grow with their number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from tessera.errors import MatrixError
+from tessera.matrix.chunks import HOUSEHOLDS, household_chunks
 from tessera.rules.values import EntityValues
 
 if TYPE_CHECKING:
@@ -37,12 +41,13 @@ _BOOLEANS = {"True": 1.0, "False": 0.0}
 BoolArray = npt.NDArray[np.bool_]
 
 
-def evaluate(metrics: Metrics, values: EntityValues) -> csr_array:
+def evaluate(metrics: Metrics, values: EntityValues, *, chunk: int = HOUSEHOLDS) -> csr_array:
     """Values of every metric for every household.
 
     Args:
         metrics: compiled from the targets.
         values: engine values of n_households households, at least of `metrics.variables`.
+        chunk: households that are evaluated at a time; results do not depend on it.
 
     Returns:
         csr_array float64, shape (n_households, n_metrics); no explicit zeros; in the metric's unit.
@@ -51,6 +56,28 @@ def evaluate(metrics: Metrics, values: EntityValues) -> csr_array:
         MatrixError: a variable that `values` lacks (names a target), a comparison that makes no sense, or a missing or
             infinite value (names the variable and the household row).
     """
+    from scipy.sparse import csr_array, vstack
+
+    parts = [rows for _, rows in evaluate_chunks(metrics, values, chunk=chunk)]
+    if not parts:
+        return csr_array((0, len(metrics)))
+    result: csr_array = parts[0] if len(parts) == 1 else vstack(parts, format="csr")
+    return result
+
+
+def evaluate_chunks(
+    metrics: Metrics, values: EntityValues, *, chunk: int = HOUSEHOLDS
+) -> Iterator[tuple[int, csr_array]]:
+    """As `evaluate`, some households at a time: the number of the first one, and the rows of this and those after it.
+
+    The values are checked as a whole before the first rows come.
+    """
+    _check_finite(metrics, values)
+    for first, part in household_chunks(values, metrics.variables, chunk):
+        yield first, _evaluate(metrics, part)
+
+
+def _evaluate(metrics: Metrics, values: EntityValues) -> csr_array:
     from scipy.sparse import csc_array
 
     evaluator = _Evaluator(values)
@@ -68,6 +95,21 @@ def evaluate(metrics: Metrics, values: EntityValues) -> csr_array:
     return result
 
 
+def _check_finite(metrics: Metrics, values: EntityValues) -> None:
+    """Raise `MatrixError` for a value that is not finite; its unit and household are rows of the whole."""
+    for variable in metrics.variables:
+        raw = values.values.get(variable)
+        if raw is None or raw.dtype.kind != "f" or bool(np.isfinite(raw).all()):
+            continue
+        bad = np.flatnonzero(~np.isfinite(raw))
+        unit, entity = int(bad[0]), values.entity_of.get(variable, "unit")
+        household = values.household_of[entity][unit] if entity in values.household_of else "unknown"
+        raise MatrixError(
+            f"{variable} is {raw[unit]} for {entity} row {unit} of household row {household} ({bad.size} such values); "
+            "wanted finite numbers. Check the engine's inputs of that household."
+        )
+
+
 class _Evaluator:
     """Evaluates metrics one after another, each distinct constraint, conjunction and conversion once."""
 
@@ -81,35 +123,37 @@ class _Evaluator:
     def column(self, metric: Metric) -> npt.NDArray[np.float64]:
         """Values of one metric, float64, shape (n_households,)."""
         entity = metric.counted_entity
+        amounts: npt.NDArray[np.float64] | None = None
         if entity is None:
             entity = self._entity(metric.value_name, metric)
             amounts = self._number(metric.value_name, metric)
-            if metric.constraints:
-                amounts = np.where(self._qualifying(metric, entity), amounts, 0.0)
-        else:
-            amounts = self._qualifying(metric, entity).astype(np.float64)
         household = self._household_of(entity, metric)
+        if metric.constraints:
+            # What does not qualify would add zeros.
+            units = np.flatnonzero(self._qualifying(metric, entity))
+            household = household[units]
+            amounts = None if amounts is None else amounts[units]
         sums = np.bincount(household, weights=amounts, minlength=self._values.n_households)
         return sums.astype(np.float64, copy=False)
 
     def _qualifying(self, metric: Metric, entity: str) -> BoolArray:
         key = (metric.constraints, entity)
         if key not in self._units:
-            n_units = len(self._household_of(entity, metric))
-            if not metric.constraints:
-                self._units[key] = np.ones(n_units, dtype=bool)
-            elif entity == "person":
+            if entity == "person":
                 self._units[key] = self._person_mask(metric)
             else:
-                units = np.zeros(n_units, dtype=bool)
+                units = np.zeros(len(self._household_of(entity, metric)), dtype=bool)
                 units[self._unit_of_person(entity, metric)[self._person_mask(metric)]] = True
                 self._units[key] = units
         return self._units[key]
 
     def _person_mask(self, metric: Metric) -> BoolArray:
         if metric.constraints not in self._persons:
-            parts = [self._constraint_holds(constraint, metric) for constraint in metric.constraints]
-            self._persons[metric.constraints] = np.logical_and.reduce(parts)
+            first, *others = (self._constraint_holds(constraint, metric) for constraint in metric.constraints)
+            mask = first.copy() if others else first
+            for other in others:
+                mask &= other
+            self._persons[metric.constraints] = mask
         return self._persons[metric.constraints]
 
     def _constraint_holds(self, constraint: Constraint, metric: Metric) -> BoolArray:
@@ -146,17 +190,7 @@ class _Evaluator:
                 raise MatrixError(
                     f"Target {metric.first_target!r}: {variable} has values of type {raw.dtype}; wanted numbers to sum."
                 )
-            numbers = raw.astype(np.float64)
-            bad = np.flatnonzero(~np.isfinite(numbers))
-            if bad.size:
-                unit = int(bad[0])
-                entity = self._values.entity_of[variable]
-                household = int(self._household_of(entity, metric)[unit])
-                raise MatrixError(
-                    f"{variable} is {numbers[unit]} for {entity} row {unit} of household row {household} "
-                    f"({bad.size} such values); wanted finite numbers. Check the engine's inputs of that household."
-                )
-            self._numbers[variable] = numbers
+            self._numbers[variable] = raw.astype(np.float64)
         return self._numbers[variable]
 
     def _entity(self, variable: str, metric: Metric) -> str:

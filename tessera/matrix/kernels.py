@@ -23,30 +23,72 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+_BLOCK = 256  # clones whose weights are fetched together
 _RANGES_A_THREAD = 4  # enough to even out, few enough for the calls to cost nothing
 
 
 @njit(cache=True, nogil=True)
 def cell_totals(first, last, ptr, order, row, indptr, indices, data, weights, totals):  # type: ignore[no-untyped-def]
-    """totals[cell, metric] = sum of value * weight over the cell's clones; weights float64 in record order."""
+    """totals[cell, metric] = sum of value * weight over the cell's clones; weights float64 in record order.
+
+    Weights lie anywhere in memory; a block of them is fetched before it is used, so that the fetches overlap.
+    """
+    block = np.empty(_BLOCK)
     for cell in range(first, last):
-        totals[cell, :] = 0.0
-        for i in range(ptr[cell], ptr[cell + 1]):
-            weight = weights[order[i]]
-            if weight != 0.0:
-                for k in range(indptr[row[i]], indptr[row[i] + 1]):
-                    totals[cell, indices[k]] += data[k] * weight
+        line = totals[cell]
+        line[:] = 0.0
+        for start in range(ptr[cell], ptr[cell + 1], _BLOCK):
+            size = min(_BLOCK, ptr[cell + 1] - start)
+            for j in range(size):
+                block[j] = weights[order[start + j]]
+            for j in range(size):
+                weight = block[j]
+                if weight != 0.0:
+                    begin, end = indptr[row[start + j]], indptr[row[start + j] + 1]
+                    metrics, values = indices[begin:end], data[begin:end]
+                    for k in range(len(values)):
+                        line[metrics[k]] += values[k] * weight
 
 
 @njit(cache=True, nogil=True)
 def record_sums(first, last, ptr, order, row, indptr, indices, data, duals, out):  # type: ignore[no-untyped-def]
     """out[record] = sum over metrics of value * duals[cell, metric]; the adjoint of `cell_totals`."""
     for cell in range(first, last):
+        dual = duals[cell]
         for i in range(ptr[cell], ptr[cell + 1]):
+            begin, end = indptr[row[i]], indptr[row[i] + 1]
+            metrics, values = indices[begin:end], data[begin:end]
             total = 0.0
-            for k in range(indptr[row[i]], indptr[row[i] + 1]):
-                total += data[k] * duals[cell, indices[k]]
+            for k in range(len(values)):
+                total += values[k] * dual[metrics[k]]
             out[order[i]] = total
+
+
+@njit(cache=True, nogil=True)
+def cell_supports(first, last, ptr, order, row, indptr, indices, data, above, below):  # type: ignore[no-untyped-def]
+    """above[cell, metric] = how many of the cell's clones have a value above 0; below: how many one below 0."""
+    for cell in range(first, last):
+        above[cell, :] = 0
+        below[cell, :] = 0
+        for i in range(ptr[cell], ptr[cell + 1]):
+            for k in range(indptr[row[i]], indptr[row[i] + 1]):
+                if data[k] > 0:
+                    above[cell, indices[k]] += 1
+                elif data[k] < 0:
+                    below[cell, indices[k]] += 1
+
+
+@njit(cache=True, nogil=True)
+def covered_records(first, last, ptr, order, row, indptr, indices, data, covered, out):  # type: ignore[no-untyped-def]
+    """out[record] = whether it has a non-zero value of a metric that is covered[cell, metric]."""
+    for cell in range(first, last):
+        for i in range(ptr[cell], ptr[cell + 1]):
+            found = False
+            for k in range(indptr[row[i]], indptr[row[i] + 1]):
+                if covered[cell, indices[k]] and data[k] != 0:
+                    found = True
+                    break
+            out[order[i]] = found
 
 
 def thread_count(wanted: int | None = None) -> int:

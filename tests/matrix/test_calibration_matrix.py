@@ -13,8 +13,10 @@ from tessera.errors import MatrixError
 from tessera.geography import areas
 from tessera.matrix import calibration_matrix as module
 from tessera.matrix.calibration_matrix import CalibrationMatrix, build
+from tessera.matrix.initial_weights import active_records
 from tessera.matrix.kernels import CellThreads, cell_totals
 from tessera.matrix.metrics import compile_metrics
+from tessera.matrix.supports import nonzeros
 
 CELLS = [601, 602, 602, 1101, 201]  # the second district is split into two cells
 AREAS = [("national", "US"), ("state", "CA"), ("state", "DC"), ("district", "CA-02"), ("district", "AK-01")]
@@ -162,3 +164,44 @@ def test_vectors_of_the_wrong_length_are_refused() -> None:
         matrix.matvec(np.ones(3))
     with pytest.raises(MatrixError, match="residuals have shape"):
         matrix.rmatvec(np.ones(matrix.n_targets + 1))
+
+
+def test_what_is_stored_is_narrow_and_comes_back() -> None:
+    matrix = made(2)
+    tree = matrix.to_tree()
+    assert tree["value_table"]["indices"].dtype == np.uint16 and tree["cell"].dtype == np.int16
+    again = CalibrationMatrix.from_tree(tree)
+    assert (again.cell.dtype, again.value_table.data.dtype) == (np.int32, np.float32)
+    assert again.value_table.indices.dtype == again.value_table.indptr.dtype == np.int32
+    np.testing.assert_array_equal(again.cell_city, matrix.cell_city)
+    np.testing.assert_array_equal(again.value_table.toarray(), matrix.value_table.toarray())
+    with pytest.raises(MatrixError, match=r"lacks value_table\.data"):
+        CalibrationMatrix.from_tree({**tree, "value_table": {"indptr": [0], "indices": []}})
+
+
+@given(seed=st.integers(0, 10_000), n_records=st.integers(1, 80))
+@settings(max_examples=15, deadline=None)
+def test_nonzeros_are_those_of_the_explicit_matrix(seed: int, n_records: int) -> None:
+    matrix = made(seed, n_records)
+    values = matrix.value_table.toarray()[matrix.value_row]
+    assert nonzeros(matrix) == (np.count_nonzero(values), matrix.to_csr().count_nonzero())
+    supported = abs(matrix.to_csr()).sum(axis=0) > 0
+    np.testing.assert_array_equal(active_records(matrix), supported)
+
+
+def test_cities_are_cells_of_their_own() -> None:
+    """A city has one district whole and part of another; district, state and nation still sum all their cells."""
+    cells, city = [3610, 3612, 3612, 602], ["NYC", "", "NYC", ""]
+    table, row, cell = np.array([[2.0], [3.0], [5.0], [7.0]]), [0, 1, 2, 3], [0, 1, 2, 3]
+    places = [("national", "US"), ("state", "NY"), ("district", "NY-12"), ("city", "NYC"), ("city", "CHICAGO")]
+    targets = pd.DataFrame(
+        [(place, "metric_0", level, place, "[]", 1.0) for level, place in places],
+        columns=["name", "variable", "geo_level", "geo_id", "constraints", "value"],
+    )
+    with pytest.raises(MatrixError, match="city CHICAGO, but no cell lies in it"):
+        build(targets, compile_metrics(targets), csr_array(table), row, cell, cells, city)
+    targets = targets.iloc[:4]
+    matrix = build(targets, compile_metrics(targets), csr_array(table), row, cell, cells, city)
+    np.testing.assert_array_equal(matrix.to_csr().toarray(), [[2, 3, 5, 7], [2, 3, 5, 0], [0, 3, 5, 0], [2, 0, 5, 0]])
+    with pytest.raises(MatrixError, match="city NYC, but no cell lies in it"):
+        build(targets, compile_metrics(targets), csr_array(table), row, cell, cells)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def test_targets_and_values_that_are_not_finite_are_named(tmp_path: Path, value:
     with pytest.raises(MatrixError, match=rf"target '{name}' \(row 3\) has the value {value}"):
         CalibrationPackage(replace(matrix, targets=targets), package.initial_weights)
     tree = package.to_tree()
-    tree["matrix"]["value_table"] = matrix.value_table * value
+    tree["matrix"]["value_table"]["data"] = matrix.value_table.data * value
     with pytest.raises(MatrixError, match="values are not finite"), np.errstate(invalid="ignore"):
         CalibrationPackage.from_tree(tree)
 
@@ -90,3 +91,18 @@ def test_missing_truncated_and_foreign_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"\x80\x04 not a package, but a pickle")
     with pytest.raises(StorageError, match=r"package\.h5"):
         read_package(path)
+
+
+def test_a_full_disk_leaves_the_package_that_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "package.h5"
+    write_package(path, example_package(50))
+    before = path.read_bytes()
+
+    def full(_path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tessera.store._sync", full)
+    with pytest.raises(StorageError, match=r"package\.h5: cannot be written \(No space left on device\)"):
+        write_package(path, example_package(60))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

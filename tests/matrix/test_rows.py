@@ -113,11 +113,11 @@ def test_gathered_rows(case: Case) -> None:
         assert np.all(out[len(case.row) :] == 7.0)
 
 
-@pytest.mark.parametrize("alone", range(5))
-def test_each_of_four_rows_counts(alone: int) -> None:
-    """The dense sums take four rows at a time, and skip them only if all their weights are 0."""
-    case = Case(seed=3, n_rows=9, n_metrics=6, n=5, density=1.0)
-    weight = np.zeros(5, dtype=np.float32)
+@pytest.mark.parametrize("alone", range(9))
+def test_each_of_eight_rows_counts(alone: int) -> None:
+    """The dense sums take eight rows at a time, and skip them only if all their weights are 0."""
+    case = Case(seed=3, n_rows=9, n_metrics=6, n=9, density=1.0)
+    weight = np.zeros(9, dtype=np.float32)
     weight[alone] = 2
     for table in case.forms:
         out = np.empty(6, dtype=np.float32)

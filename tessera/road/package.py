@@ -1,0 +1,256 @@
+"""Building the calibration package stage by stage: sources, microdata, clones, targets, state values, matrix.
+
+Chains the library calls that the assets of the workflow engine chain, with the same settings, so that both ways give
+the same package. Every stage is stored below the home, in `package/{scale}/`, and used again as long as its inputs are
+the same (`stages`); so is every state of the state values (`tessera.rules.state_values`). Computes nothing itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tessera import __version__
+from tessera.calibration.progress import duration
+from tessera.config import MODEL_YEAR, ROOT_SEED, Paths, Scale, SourceMode
+from tessera.road.stages import Input, Stage, StageStore
+
+if TYPE_CHECKING:
+    from tessera.rules.engine import Rules
+
+_LOGGER = logging.getLogger(__name__)
+_SECONDS_BETWEEN_LINES = 5.0
+STAGES = (
+    "cps", "puf", "extended_cps", "stratified_cps", "source_imputed_cps", "block_distribution", "clones",
+    "policy_targets", "calibration_matrix",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Road:
+    """What a package is built from.
+
+    Attributes:
+        paths: the store.
+        scale: how large.
+        sources: synthetic or official files in `raw/`.
+        seed: root seed.
+        workers: processes of the rules engine.
+        config: target configuration; the packaged training set by default.
+        weights: kind of the initial weights, of `tessera.matrix.initial_weights.KINDS`.
+        output: the package's file; `package.h5` beside the stages by default.
+    """
+
+    paths: Paths
+    scale: Scale
+    sources: SourceMode = "synthetic"
+    seed: int = ROOT_SEED
+    workers: int = 1
+    config: Path | None = None
+    weights: str = "design"
+    output: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the stages are stored."""
+        return self.paths.home / "package" / self.scale.name
+
+    @property
+    def package(self) -> Path:
+        """Where the package goes."""
+        return self.output or self.folder / "package.h5"
+
+
+def build_along(road: Road, rules: Rules) -> Stage:
+    """Build the package of a road, or what is missing of it.
+
+    Args:
+        road: from where.
+        rules: the engine; loaded only if some state's values are missing.
+
+    Returns:
+        The last stage, whose value says what is in the package's file: `path`, `sha256`.
+
+    Raises:
+        TesseraError: whatever a stage refuses; the stages before it are stored.
+    """
+    store = StageStore(road.folder, len(STAGES))
+    frame = _microdata(road, store)
+    clones = _clones(road, store, frame)
+    targets = _targets(road, store)
+    return _package(road, store, rules, frame, clones, targets)
+
+
+def _inputs(road: Road, **more: Input) -> dict[str, Input]:
+    return {"tessera": __version__, "seed": road.seed, **more}
+
+
+def _source(road: Road, name: str) -> tuple[Path, str]:
+    """A source's file or folder, prepared, and the hash of its files."""
+    from tessera.sources.registry import prepare_source, sources
+    from tessera.store import sha256_of
+
+    source = sources()[name]
+    path = prepare_source(source, road.paths, road.sources, road.scale, road.seed)
+    return path, " ".join(sha256_of(road.paths.raw / file.path) for file in source.files)
+
+
+def _read(name: str, path: Path) -> Any:
+    from tessera.sources.reading import read_source
+
+    return read_source(name, path)
+
+
+def _microdata(road: Road, store: StageStore) -> Stage:
+    """The base frame."""
+    from tessera.microdata.cps import build_cps
+    from tessera.microdata.donors import impute_from_donors
+    from tessera.microdata.extend import extend_cps
+    from tessera.microdata.puf import build_puf
+    from tessera.microdata.stratify import stratify
+
+    seed = road.seed
+    files = {name: _source(road, name) for name in ("cps_asec", "irs_puf", "acs_pums", "sipp", "scf", "cps_org")}
+    path = {name: path for name, (path, _) in files.items()}
+    sha256 = {name: sha for name, (_, sha) in files.items()}
+    cps = store.stage("cps", _inputs(road, cps_asec=sha256["cps_asec"]),
+                      lambda: build_cps(_read("cps_asec", path["cps_asec"]), seed=seed))  # fmt: skip
+    puf = store.stage("puf", _inputs(road, irs_puf=sha256["irs_puf"], year=MODEL_YEAR),
+                      lambda: build_puf(_read("irs_puf", path["irs_puf"]), year=MODEL_YEAR, seed=seed))  # fmt: skip
+    extended = store.stage("extended_cps", _inputs(road, cps=cps.sha256, puf=puf.sha256),
+                           lambda: extend_cps(cps.value, puf.value, seed=seed))  # fmt: skip
+    households = road.scale.households
+    stratified = store.stage("stratified_cps", _inputs(road, extended_cps=extended.sha256, households=households),
+                             lambda: stratify(extended.value, households, seed=seed))  # fmt: skip
+    donors = ("acs_pums", "sipp", "scf", "cps_org")
+    return store.stage(
+        "source_imputed_cps",
+        _inputs(road, stratified_cps=stratified.sha256, **{name: sha256[name] for name in donors}),
+        lambda: impute_from_donors(stratified.value, *(_read(name, path[name]) for name in donors), seed=seed).validate(
+            "source_imputed_cps"
+        ),
+    )
+
+
+def _clones(road: Road, store: StageStore, frame: Stage) -> Stage:
+    from tessera.geography.placement import place_clones
+    from tessera.geography.sources import read_blocks
+    from tessera.pytree.storage.fingerprint import tree_sha256
+    from tessera.targets.snapshot import district_figures, state_figures
+
+    districts, states = district_figures(), state_figures()
+    figures = tree_sha256({"districts": districts, "states": states})
+    size = road.scale.blocks_per_district
+    blocks = store.stage(
+        "block_distribution",
+        _inputs(road, sources=road.sources, figures=figures, blocks_per_district=size, files=_block_files(road)),
+        lambda: read_blocks(
+            road.sources, districts, size, road.seed, raw=road.paths.raw, workers=road.workers
+        ).validate("census_blocks"),
+    )
+    return store.stage(
+        "clones",
+        _inputs(road, base=frame.sha256, blocks=blocks.sha256, figures=figures, clones=road.scale.clones),
+        lambda: place_clones(
+            frame.value, blocks.value, districts, states, n_clones=road.scale.clones, seed=road.seed
+        ),
+    )  # fmt: skip
+
+
+def _block_files(road: Road) -> str:
+    """Sizes and times of the official block files, which are too large to be hashed each time; empty for synthetic."""
+    if road.sources == "synthetic":
+        return ""
+    from tessera.geography.official_files import block_files
+
+    found = [road.paths.raw / file.path for file in block_files().all()]
+    seen = [f"{path.stat().st_size} {path.stat().st_mtime_ns}" if path.exists() else "absent" for path in found]
+    return hashlib.sha256("\n".join(seen).encode()).hexdigest()
+
+
+def _targets(road: Road, store: StageStore) -> Stage:
+    from tessera.pytree.storage.fingerprint import tree_sha256
+    from tessera.targets.database import build_database
+    from tessera.targets.selection import read_selection, read_targets
+    from tessera.targets.snapshot import load_snapshot
+
+    figures, selection = load_snapshot(), read_selection(road.config)
+    rules = {kind: "\n".join(rule.text for rule in getattr(selection, kind)) for kind in ("include", "exclude")}
+
+    def make() -> Any:
+        database = road.folder / "policy_targets.duckdb"
+        build_database(database, figures)
+        return read_targets(database, road.config)
+
+    inputs = {"tessera": __version__, "figures": tree_sha256(figures), **rules}
+    return store.stage("policy_targets", inputs, make)
+
+
+def _package(road: Road, store: StageStore, rules: Rules, frame: Stage, clones: Stage, targets: Stage) -> Stage:
+    from tessera.pytree.storage.fingerprint import tree_sha256
+    from tessera.rules.takeup import published_rates
+
+    rates = published_rates()
+    inputs = _inputs(
+        road, base=frame.sha256, clones=clones.sha256, targets=targets.sha256, rates=tree_sha256(rates),
+        rules=rules.version, sources=road.sources, scale=road.scale.name, initial_weights=road.weights,
+        output=str(road.package),
+    )  # fmt: skip
+    return store.stage(
+        "calibration_matrix", inputs, lambda: _make(road, rules, frame, clones, targets, rates), _is_altered
+    )
+
+
+def _make(road: Road, rules: Rules, frame: Stage, clones: Stage, targets: Stage, rates: Any) -> dict[str, str]:
+    """Compute the state values that are missing, join them all, and write the package."""
+    from tessera.areas.assemble import Assembler
+    from tessera.geography.areas import states
+    from tessera.matrix.building import build_package
+    from tessera.matrix.metrics import required_variables
+    from tessera.matrix.package import write_package
+    from tessera.rules.state_values import compute_state_values
+    from tessera.rules.takeup import takeup_probabilities
+
+    takeup = takeup_probabilities(frame.value, rates, seed=road.seed)
+    assembler = Assembler(frame.value, clones.value, takeup)
+    values = compute_state_values(
+        assembler, rules, states(), required_variables(targets.value), workers=road.workers,
+        cache=road.folder / "state_values",
+    )  # fmt: skip
+    _LOGGER.info("package: the values of %d states are there; joining them", len(values))
+    package = build_package(
+        targets.value, clones.value, values, scale=road.scale, sources=road.sources, seed=road.seed,
+        config=road.config, weights=road.weights, on_state=_JoinLog(),
+    )  # fmt: skip
+    return {"path": str(road.package), "sha256": write_package(road.package, package)}
+
+
+def _is_altered(value: dict[str, str]) -> str:
+    """Why the package's file is not what was written; empty where it is."""
+    from tessera.errors import StorageError
+    from tessera.pytree.io import describe_tree
+
+    try:
+        seen = describe_tree(value["path"]).sha256
+    except StorageError as error:
+        return f"its file cannot be read ({error})"
+    return "" if seen == value["sha256"] else f"{value['path']} holds another package"
+
+
+class _JoinLog:
+    """Logs how far the joining is, every few seconds."""
+
+    def __init__(self) -> None:
+        self._begun = self._last = time.monotonic()
+
+    def __call__(self, usps: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done < total and now - self._last < _SECONDS_BETWEEN_LINES:
+            return
+        self._last = now
+        left = duration((now - self._begun) / done * (total - done))
+        _LOGGER.info("package: %d of %d states joined (%s), %s left", done, total, usps, left)
