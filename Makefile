@@ -42,6 +42,9 @@ format: $(STAMP) ## ruff's formatter and safe fixes
 bench: $(STAMP) peers ## benchmarks against peers, some minutes; each prints one JSON object last
 	BENCH_PEER_PYTHON=$(PEERS)/bin/python $(BIN)/python benchmarks/pytree.py --json
 	BENCH_PEER_PYTHON=$(PEERS)/bin/python $(BIN)/python benchmarks/fit.py --json
+	$(BIN)/python benchmarks/clones.py --json
+	$(BIN)/python benchmarks/takeup.py --json
+	$(BIN)/python benchmarks/matrix.py --json
 
 peers: $(PEERS)/.installed ## environment of the peers that benchmarks compare with (.peers)
 

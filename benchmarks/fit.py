@@ -72,16 +72,22 @@ def main() -> None:
         figures |= {
             "ratio": figures["peer_epoch_s"] / figures["ours_epoch_s"],
             "memory_ratio": figures["ours_peak_mb"] / figures["peer_peak_mb"],
-            "time_to_peer_loss_ratio": figures["peer_seconds"] / figures["calibrate_seconds"]
-            if figures["calibrate_loss"] <= figures["peer_loss"]
-            else None,
+            "time_to_peer_loss_s": _time_to(figures["calibrate_path"], figures["peer_loss"]),
         }
+        if figures["time_to_peer_loss_s"] is not None:
+            figures["time_to_peer_loss_ratio"] = figures["peer_seconds"] / figures["time_to_peer_loss_s"]
     if arguments.record is not None:
         write_section(arguments.record, f"fit-{arguments.problem}", markdown(figures))
     for key, value in figures.items():
         print(f"{key:28} {value}")
     if arguments.json:
         print(json.dumps(figures))
+
+
+def _time_to(path: list[list[float]], loss: float) -> float | None:
+    """Seconds after which a run's loss is at or below one for good; None where it never is."""
+    reached = next((at for at, (_, found) in enumerate(path) if all(later <= loss for _, later in path[at:])), None)
+    return None if reached is None else path[reached][0]
 
 
 def _write_problem(
@@ -208,8 +214,9 @@ def markdown(figures: dict[str, Any]) -> str:
     )
     if figures.get("time_to_peer_loss_ratio"):
         ratio += (
-            f"The calibration mode is below the peer's final loss in 1/{figures['time_to_peer_loss_ratio']:,.0f} of "
-            "the peer's time. "
+            f"The calibration mode is below the peer's final loss after {figures['time_to_peer_loss_s']:.2f} s, 1/"
+            f"{figures['time_to_peer_loss_ratio']:,.0f} of the time that the peer takes for {figures['peer_epochs']:,} "
+            "epochs. "
         )
     gpu = (
         f"On one {figures['cuda_name']} an epoch takes {1000 * figures['cuda_epoch_s']:.1f} ms, "

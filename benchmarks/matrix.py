@@ -1,7 +1,7 @@
 """The calibration matrix from state values: time, memory, size on disk, and products against the memory's bandwidth.
 
-Usage: python benchmarks/matrix.py [--scale tiny|demo|production] [--home HOME] [--threads N] [--folder DIR]
-       [--record docs/performance.md] [--json]
+Usage: python benchmarks/matrix.py [--scale tiny|demo|production] [--clones N] [--home HOME] [--threads N]
+       [--folder DIR] [--record docs/performance.md] [--json]
 
 With --home the clones, targets and state values are those that `tessera package build` of this scale left there.
 Without, clones are placed in synthetic blocks and state values are made up (`synthetic_values.py`), of the size and
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def main() -> None:
     if arguments.threads:
         os.environ["NUMBA_NUM_THREADS"] = str(arguments.threads)
     scale = SCALES[arguments.scale]
+    if arguments.clones:
+        scale = replace(scale, clones=arguments.clones)
     before = peak_mb()
     if arguments.home is None:
         clones, targets = synthetic_clones(scale.households, scale.clones), training_targets()
@@ -242,6 +245,7 @@ def markdown(figures: dict[str, Any]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=tuple(SCALES), default="demo")
+    parser.add_argument("--clones", type=int, default=0, help="of each household, in place of the scale's")
     parser.add_argument("--home", type=Path, default=None, help="of a run of `tessera package build` at this scale")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--folder", default=None, help="where to write the package; default: the system's")

@@ -58,6 +58,7 @@ def measure(mode: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:
             "iterations": len(result.history) - 1,
             "dual_gradient": float(result.history["dual_gradient"].iloc[-1]),
             "converged": result.converged,
+            "path": result.history[["seconds", "loss"]].to_numpy().tolist(),
         }
     seconds = time.perf_counter() - begun
     table = target_table(matrix, result.weights)

@@ -1,13 +1,13 @@
 """State values at any scale: what the rules engine computes for every clone of every state.
 
-Usage: python benchmarks/state_values.py --home HOME [--scale production] [--workers 2] [--states CA,TX]
-       [--keep] [--record docs/performance.md] [--json]
+Usage: python benchmarks/state_values.py --home HOME [--scale production] [--clones N] [--workers 2]
+       [--states CA,TX] [--keep] [--record docs/performance.md] [--json]
 
 Base frame, clones and targets are those of `tessera package build` in HOME, which must have got as far as the clones
 (it can be stopped there). All states are computed anew, into a folder of their own; with --keep they go where `package
-build` looks for them, which then goes on from here. Time is that of the whole computation with loading the engine;
-memory is that of this process and its workers together, pages that they share counted once, the engine included.
-With --json the last line is one JSON object.
+build` looks for them, which then goes on from here. --clones places another number of clones. Time is that of the whole
+computation with loading the engine; memory is that of this process and its workers together, pages that they share
+counted once, the engine included. With --json the last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from benchmarks.record import machine, table, write_section
 from tessera.areas.assemble import Assembler
 from tessera.config import ROOT_SEED, SCALES
 from tessera.geography.areas import state_by_usps, states
+from tessera.geography.placement import place_clones
 from tessera.matrix.metrics import required_variables
 from tessera.pytree.io import load_tree
 from tessera.rules.engine import PolicyEngine
 from tessera.rules.state_values import StateValues, compute_state_values
 from tessera.rules.takeup import published_rates, takeup_probabilities
+from tessera.targets.snapshot import district_figures, state_figures
 
 
 def main() -> None:
@@ -43,6 +45,10 @@ def main() -> None:
     frame, clones, targets = (
         load_tree(stages / f"{name}.h5", ("value",)) for name in ("source_imputed_cps", "clones", "policy_targets")
     )
+    if arguments.clones:
+        blocks = load_tree(stages / "block_distribution.h5", ("value",))
+        districts, by_state = district_figures(), state_figures()
+        clones = place_clones(frame, blocks, districts, by_state, n_clones=arguments.clones, seed=arguments.seed)
     assembler = Assembler(frame, clones, takeup_probabilities(frame, published_rates(), seed=arguments.seed))
     wanted = [state_by_usps(usps) for usps in arguments.states.split(",")] if arguments.states else list(states())
     variables = required_variables(targets)
@@ -83,7 +89,7 @@ def _sizes(values: Mapping[str, StateValues]) -> dict[str, Any]:
 
 
 class Memory:
-    """Largest memory of this process and its children together, sampled twice a second."""
+    """Largest memory of this process and its children together, sampled every few seconds: sampling takes time."""
 
     def __enter__(self) -> Memory:
         self.peak_mb = 0.0
@@ -97,7 +103,7 @@ class Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.5):
+        while not self._stop.wait(4.0):
             self.peak_mb = max(self.peak_mb, sum(map(_resident_mb, ["self", *_children()])))
 
 
@@ -135,6 +141,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--scale", choices=tuple(SCALES), default="production")
+    parser.add_argument("--clones", type=int, default=0, help="of each household; default: as they were placed")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--states", default="", help="postal codes, by commas; default: all")
     parser.add_argument("--seed", type=int, default=ROOT_SEED)

@@ -2,6 +2,9 @@
 
 Holds the protocol and the PolicyEngine adapter. Loading policyengine-us takes half a minute of CPU and 1 GB, so it is
 loaded once a process, on first use, never at import; worker processes are forked after that (`state_values`).
+
+`provision:variable` names what repealing a provision would bring: the variable where the provision's variable is
+nothing for everybody, less the variable under the law as it is.
 """
 
 from __future__ import annotations
@@ -78,7 +81,10 @@ class PolicyEngine:
         return system.variables
 
     def entity(self, variable: str) -> str:
-        """Entity of a variable; raises `RulesError` if the engine does not know it."""
+        """Entity of a variable; raises `RulesError` if the engine does not know it, or its provision."""
+        provision, _, variable = variable.rpartition(":")
+        if provision:
+            self.entity(provision)
         found = self._variables.get(variable)
         if found is None:
             near = sorted(name for name in self._variables if name.startswith(variable[:6]))[:6]
@@ -106,11 +112,15 @@ class PolicyEngine:
         """
         from tessera.rules.probe import Probe
 
-        simulation, values = self._compute(dataset, variables)
-        units = values.unit_of_person
+        simulations, values = self._compute(dataset, variables)
+        readers = {name: self.readers(name) for name in takeup}
+        matters = {name: np.zeros(len(dataset.arrays[name]), dtype=bool) for name in takeup}
         with _quiet():
-            probe = Probe(simulation, {name: self.readers(name) for name in takeup}, units, dataset.counts)
-            return Examined(values, probe.takeup_matters())
+            for simulation in simulations:
+                found = Probe(simulation, readers, values.unit_of_person, dataset.counts).takeup_matters()
+                for name in takeup:
+                    matters[name] |= found[name]
+        return Examined(values, matters)
 
     def spells(self, person_id: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Month, 0 to 11, in which the engine lets a spell of unemployment begin: all that it makes of an id."""
@@ -131,19 +141,32 @@ class PolicyEngine:
         decisions = [name for name in self._variables if name.startswith(_DECISIONS)]
         return find_readers(self._variables, decisions)
 
-    def _compute(self, dataset: AreaDataset, variables: Sequence[str]) -> tuple[Any, EntityValues]:
-        """A simulation of the dataset, and values of some variables."""
+    def _compute(self, dataset: AreaDataset, variables: Sequence[str]) -> tuple[list[Any], EntityValues]:
+        """Simulations of the dataset, under the law and each repeal that is asked for, and the values of variables."""
         entity_of = {variable: self.entity(variable) for variable in variables}
         with tempfile.TemporaryDirectory(prefix="tessera-") as folder:
-            simulation = self._simulation(write_area(dataset, Path(folder) / "dataset.h5"))
-        values = {variable: self._calculate(simulation, variable, dataset.year) for variable in variables}
-        return simulation, EntityValues(
+            path = write_area(dataset, Path(folder) / "dataset.h5")
+            simulations = {name: self._simulation(path, name, dataset.year) for name in _provisions(variables)}
+        values = self._values(simulations, variables, dataset.year)
+        return list(simulations.values()), EntityValues(
             n_households=dataset.counts["household"],
             household_of=household_links(dataset.arrays, dataset.counts),
             unit_of_person={entity: _person_links(dataset.arrays, entity) for entity in GROUP_ENTITIES},
             values=values,
             entity_of=entity_of,
         )
+
+    def _values(
+        self, simulations: Mapping[str, Any], variables: Sequence[str], year: int
+    ) -> dict[str, npt.NDArray[np.generic]]:
+        values = {}
+        for name in variables:
+            provision, _, variable = name.rpartition(":")
+            values[name] = self._calculate(simulations[provision], variable, year)
+            if provision:
+                law = self._calculate(simulations[""], variable, year)
+                values[name] = values[name].astype(np.float64) - law.astype(np.float64)
+        return values
 
     def compute_file(self, path: Path, variables: Sequence[str]) -> tuple[EntityValues, npt.NDArray[np.float64]]:
         """What `Microsimulation` computes on a written area file, and the household weights it reads there.
@@ -155,23 +178,34 @@ class PolicyEngine:
         stored = read_area(path)
         counts = {entity: len(stored[f"{entity}_id"]) for entity in ENTITIES}
         with _quiet():
-            simulation = Microsimulation(dataset=str(path))
+            simulations = {provision: Microsimulation(dataset=str(path)) for provision in _provisions(variables)}
+        simulation = simulations[""]
         year = int(simulation.default_calculation_period)
+        for provision, one in simulations.items():
+            self._repeal(one, provision, year)
         values = EntityValues(
             n_households=counts["household"],
             household_of=household_links(stored, counts),
             unit_of_person={entity: _person_links(stored, entity) for entity in GROUP_ENTITIES},
-            values={variable: self._calculate(simulation, variable, year) for variable in variables},
+            values=self._values(simulations, variables, year),
             entity_of={variable: self.entity(variable) for variable in variables},
         )
         return values, np.asarray(simulation.calculate("household_weight", year), dtype=np.float64)
 
-    def _simulation(self, path: Path) -> Any:
+    def _simulation(self, path: Path, provision: str, year: int) -> Any:
         # The plain simulation: Microsimulation wraps every intermediate array in a weighted series, at twice the time.
         from policyengine_us import Simulation
 
         with _quiet():
-            return Simulation(dataset=str(path))
+            simulation = Simulation(dataset=str(path))
+        self._repeal(simulation, provision, year)
+        return simulation
+
+    def _repeal(self, simulation: Any, provision: str, year: int) -> None:
+        """Make a provision's variable nothing for everybody: a value that is given is not computed."""
+        if provision:
+            count = simulation.get_variable_population(provision).count
+            simulation.set_input(provision, year, np.zeros(count, dtype=np.float32))
 
     def _calculate(self, simulation: Any, variable: str, year: int) -> npt.NDArray[np.generic]:
         try:
@@ -188,6 +222,11 @@ class PolicyEngine:
             row = int(np.flatnonzero(~np.isfinite(values))[0])
             raise RulesError(f"{self.version}: {variable} is {values[row]} in row {row}; wanted finite values.")
         return values
+
+
+def _provisions(variables: Sequence[str]) -> list[str]:
+    """Provisions whose repeal is asked for, after "" for the law as it is."""
+    return ["", *sorted({name.rpartition(":")[0] for name in variables} - {""})]
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from tessera.areas.assemble import Assembler
 from tessera.errors import RulesError
 from tessera.geography.areas import State
-from tessera.parallel import fork_map
+from tessera.parallel import fork_map, settled_memory
 from tessera.random import uniform
 from tessera.rules.engine import Rules
 from tessera.rules.finished import FinishedStates
@@ -39,7 +39,7 @@ METHOD = 3
 """Counted up when the same inputs give other rows."""
 VERIFIED = 100
 """Clones of each task that are simulated once more, as they live."""
-MAX_STATES_A_TASK = 8
+MAX_STATES_A_TASK = 13
 MAX_RECORDS_A_TASK = 400_000
 # The engine lets a spell of unemployment begin in a month drawn from the person's id; it has none without weeks.
 _SPELL = "weeks_unemployed"
@@ -98,7 +98,7 @@ def compute_state_values(
         _check_variables(rules, variables)
         _LOGGER.info("state values: %d of %d states to do", len(left), len(states))
         run = partial(_attempt, assembler, rules, tuple(variables), sha256, finished)
-        tasks = _tasks(assembler, left)
+        tasks = _tasks(assembler, left, workers)
         begun = time.monotonic()
 
         def report(done: int, task: tuple[State, ...]) -> None:
@@ -106,7 +106,8 @@ def compute_state_values(
             seconds = time.monotonic() - begun
             _LOGGER.info("state values: %d of %d tasks done in %.0f s (%s)", done, len(tasks), seconds, names)
 
-        outcomes = fork_map(run, tasks, workers, report)
+        with settled_memory():
+            outcomes = fork_map(run, tasks, workers, report)
         failed = [outcome for outcome in outcomes if isinstance(outcome, RulesError)]
         if failed:
             more = f" (and {len(failed) - 1} more tasks failed)" if len(failed) > 1 else ""
@@ -135,10 +136,11 @@ def inputs_sha256(assembler: Assembler, rules: Rules, variables: Sequence[str]) 
     )
 
 
-def _tasks(assembler: Assembler, states: Sequence[State]) -> list[tuple[State, ...]]:
+def _tasks(assembler: Assembler, states: Sequence[State], workers: int) -> list[tuple[State, ...]]:
     """Groups of states: large ones alone, small ones together; the heaviest first, so that workers end together."""
     size = {state.fips: int((assembler.clones.state_fips == state.fips).sum()) for state in states}
-    limit = min(MAX_RECORDS_A_TASK, max(size.values()))
+    # Few large tasks, as every simulation has its fixed cost; several a worker, so that workers end together.
+    limit = min(MAX_RECORDS_A_TASK, max(*size.values(), sum(size.values()) // (2 * workers)))
     groups: list[list[State]] = []
     for state in sorted(states, key=lambda one: (-size[one.fips], one.fips)):
         for group in groups:

@@ -129,6 +129,30 @@ def test_of_a_place_only_what_its_county_says_is_read(assembler: Assembler, trac
     assert place & set(traced) <= {"state_fips", "county_fips", "zip_code", "block_geoid"}
 
 
+def test_a_repeal_is_what_the_engine_s_own_neutralisation_gives(
+    assembler: Assembler, engine: PolicyEngine, tmp_path: Path
+) -> None:
+    from policyengine_core.reforms import Reform
+    from policyengine_us import Simulation
+
+    class NoDeduction(Reform):  # type: ignore[misc]
+        def apply(self) -> None:
+            self.neutralize_variable("qualified_business_income_deduction")
+
+    name = "qualified_business_income_deduction:income_tax"
+    dataset = assembler.assemble(np.flatnonzero(assembler.clones.state_fips == 6)[:120])
+    income = dataset.arrays["employment_income_before_lsr"]
+    dataset.arrays["self_employment_income_before_lsr"] = np.where(income > 0, 40_000.0, 0.0).astype(np.float32)
+    dataset.entity_of["self_employment_income_before_lsr"] = "person"
+    repealed = engine.compute(dataset, [name, "income_tax"])
+    path = write_area(dataset, tmp_path / "CA.h5")
+    theirs = Simulation(dataset=str(path), reform=NoDeduction).calculate("income_tax", builders.YEAR)
+    assert repealed.values[name].sum() > 1000
+    np.testing.assert_allclose(repealed.values[name], theirs - repealed.values["income_tax"], rtol=0, atol=0.01)
+    of_file, _ = engine.compute_file(path, [name])
+    np.testing.assert_allclose(of_file.values[name], repealed.values[name], rtol=0, atol=0.01)
+
+
 def test_every_programme_pays_somebody(computed: Mapping[str, StateValues]) -> None:
     for variable in ("snap", "ssi", "medicaid_enrolled", "aca_ptc", "eitc"):
         assert computed["CA"].values.values[variable].sum() > 0, variable
