@@ -66,7 +66,9 @@ class StepReport:
         parts = [f"step {self.step + 1:,} of {'' if self.seconds_left is not None else 'at most '}{self.steps:,}"]
         parts += [f"{self.measure} {self.value:.4g}", f"{self.share_within_10:.1%} of targets within 10 %"]
         parts += [] if self.records is None else [f"{self.records:,} records"]
-        parts += [] if self.seconds_left is None else [f"{duration(self.seconds_left)} left"]
+        parts.append(
+            f"{duration(self.seconds)} so far" if self.seconds_left is None else f"{duration(self.seconds_left)} left"
+        )
         return ", ".join(parts)
 
 

@@ -114,7 +114,7 @@ def run_fit(
         StorageError: a damaged checkpoint.
     """
     device = prepare(package, request)
-    with short_of_host_memory(package.matrix):
+    with short_of_host_memory(package.matrix, request.options):
         if request.mode == "calibrate":
             return _calibrate(package, request, progress)
         return _recipe(package, request, device, progress, checkpoints)
@@ -129,13 +129,10 @@ def prepare(package: CalibrationPackage, request: FitRequest) -> Literal["cpu", 
         FitError: a device that is not there, or too little memory on it; says how much is needed and what to change.
     """
     options = request.options
-    if isinstance(options, FitOptions):
-        if choose_device(options.device) == "cuda":
-            require_memory(package.matrix, "cuda")
-            return "cuda"
-        require_host_memory(package.matrix, 1 + options.total_epochs // (options.log_frequency or options.total_epochs))
-    else:
-        require_host_memory(package.matrix)
+    if isinstance(options, FitOptions) and choose_device(options.device) == "cuda":
+        require_memory(package.matrix, "cuda")
+        return "cuda"
+    require_host_memory(package.matrix, options)
     return "cpu"
 
 

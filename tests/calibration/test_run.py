@@ -181,12 +181,26 @@ def test_all_targets_unachievable_is_an_error() -> None:
 
 def test_too_little_memory_is_refused_with_what_would_help() -> None:
     matrix = example_package().matrix
-    needed = needed_bytes(matrix, 5)
-    assert needed > 130 * 400
-    assert require_host_memory(matrix, 5, free=needed) == needed
-    with pytest.raises(FitError, match=r"needs 0\.00 GB of main memory; 0\.00 GB are free.*fewer clones"):
-        require_host_memory(matrix, 5, free=needed - 1)
+    for options in (FitOptions(), DualOptions()):
+        needed = needed_bytes(matrix, options)
+        assert needed > 40 * 400
+        assert require_host_memory(matrix, options, free=needed) == needed
+        with pytest.raises(FitError, match=r"needs 0\.00 GB of main memory; 0\.00 GB are free.*fewer clones"):
+            require_host_memory(matrix, options, free=needed - 1)
     assert 1e6 < free_bytes() < 1e15
+
+
+def test_what_takes_memory_is_counted() -> None:
+    """Logged steps in mode recipe, pairs of metrics in mode calibrate, and thinning, by gates more than by a draw."""
+    matrix = example_package().matrix
+    plain = needed_bytes(matrix, FitOptions())
+    assert needed_bytes(matrix, FitOptions(log_frequency=100)) - plain == 60 * 11 * matrix.n_targets
+    all_records = needed_bytes(matrix, DualOptions())
+    drawn, gated = (needed_bytes(matrix, DualOptions(records=50, thinning=way)) for way in ("draw", "gates"))
+    assert all_records < drawn < gated
+    matrix = replace(matrix, metric_ids=(*matrix.metric_ids, "another"))
+    pairs = matrix.n_cells * (matrix.n_metrics**2 - (matrix.n_metrics - 1) ** 2)
+    assert needed_bytes(matrix, DualOptions()) - all_records == 25 * pairs + 50 * matrix.n_cells
 
 
 def test_cuda_that_is_not_there_is_refused() -> None:
@@ -235,7 +249,7 @@ def test_progress_is_logged_now_and_then(caplog: pytest.LogCaptureFixture) -> No
         "local: step 11 of 13",
     ]
     unknown = StepReport(2, 50, "dual gradient", 0.1, None, 0.9, 3.0, None)
-    assert unknown.text == "step 3 of at most 50, dual gradient 0.1, 90.0% of targets within 10 %"
+    assert unknown.text == "step 3 of at most 50, dual gradient 0.1, 90.0% of targets within 10 %, 3 s so far"
 
 
 @pytest.mark.parametrize(

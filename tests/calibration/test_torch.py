@@ -314,7 +314,7 @@ def test_triton_is_refused_where_it_cannot_be_used(make_matrix: MakeMatrix) -> N
 def test_the_bandwidth_floor_counts_what_has_to_be_moved(make_matrix: MakeMatrix) -> None:
     matrix = make_matrix(2000)
     pairs = len(set(zip(matrix.cell.tolist(), matrix.value_row.tolist(), strict=True)))
-    fixed = 2000 * (72 + 8) + matrix.n_cells * matrix.n_metrics * 12
+    fixed = 2000 * (64 + 8) + matrix.n_cells * matrix.n_metrics * 12
     assert epoch_bytes(matrix) == fixed + pairs * 5 * 4
     assert epoch_bytes(matrix, dense=False) > fixed
     assert epoch_floor(matrix, 1e9) == epoch_bytes(matrix) / 1e9

@@ -192,7 +192,8 @@ def descend(part: Tensor, slope: Tensor, step: kernels.Step) -> None:
     part[kernels.LOG_WEIGHT].clamp_(max=float(step.largest))
     if step.rate_alpha > 0:
         probability = _open_probability(part, step)
-        gradient = slope * weight * part[kernels.SLOPE] + float(step.l0) * probability * (1 - probability)
+        gradient = slope * weight * _gate_slope(part[kernels.GATE], step)
+        gradient += float(step.l0) * probability * (1 - probability)
         _adam(part[kernels.ALPHA], part[kernels.MEAN_A], part[kernels.SQUARE_A], gradient, step.rate_alpha, step)
     part[kernels.WEIGHT] = torch.exp(part[kernels.LOG_WEIGHT])
 
@@ -206,14 +207,17 @@ def _adam(
 
 
 def open_gates(part: Tensor, noise: Tensor | float, step: kernels.Step) -> None:
-    """Set gates and their slopes of the clones in `part`, in place."""
+    """Set gates of the clones in `part`, in place."""
     width = float(step.zeta) - float(step.gamma)
     alpha = part[kernels.ALPHA].clamp(-ALPHA_LIMIT, ALPHA_LIMIT)
     s = torch.sigmoid((alpha + noise) / float(step.beta))
-    stretched = s * width + float(step.gamma)
-    inside = (stretched > 0) & (stretched < 1)
-    part[kernels.GATE] = stretched.clamp(0, 1)
-    part[kernels.SLOPE] = s * (1 - s) * (width / float(step.beta)) * inside
+    part[kernels.GATE] = (s * width + float(step.gamma)).clamp(0, 1)
+
+
+def _gate_slope(gate: Tensor, step: kernels.Step) -> Tensor:
+    """Derivative of gates in their alphas; 0 where a gate is 0 or 1."""
+    gamma, zeta = float(step.gamma), float(step.zeta)
+    return (gate - gamma) * (zeta - gate) * ((gate > 0) & (gate < 1)) / (float(step.beta) * (zeta - gamma))
 
 
 def _open_probability(part: Tensor, step: kernels.Step) -> Tensor:

@@ -36,7 +36,7 @@ _WARPS = 4
 _LOG_WEIGHT, _ALPHA = tl.constexpr(kernels.LOG_WEIGHT), tl.constexpr(kernels.ALPHA)
 _MEAN_W, _SQUARE_W = tl.constexpr(kernels.MEAN_W), tl.constexpr(kernels.SQUARE_W)
 _MEAN_A, _SQUARE_A = tl.constexpr(kernels.MEAN_A), tl.constexpr(kernels.SQUARE_A)
-_WEIGHT, _GATE, _SLOPE = tl.constexpr(kernels.WEIGHT), tl.constexpr(kernels.GATE), tl.constexpr(kernels.SLOPE)
+_WEIGHT, _GATE = tl.constexpr(kernels.WEIGHT), tl.constexpr(kernels.GATE)
 _EXPECTED, _SQUARED = tl.constexpr(kernels.EXPECTED_OPEN), tl.constexpr(kernels.SQUARED_WEIGHT)
 _FINAL, _N_STATISTICS = tl.constexpr(kernels.FINAL_OPEN), tl.constexpr(kernels.N_STATISTICS)
 _ALPHA_LIMIT, _NOISE_LIMIT = tl.constexpr(ALPHA_LIMIT), tl.constexpr(NOISE_LIMIT)
@@ -112,20 +112,21 @@ def _adam(parameter, mean_ptr, square_ptr, mean, square, inside, gradient, rate,
 
 @triton.jit
 def _descend(  # type: ignore[no-untyped-def]
-    p, stride, inside, product, alpha, weight, gate, rate_weight, rate_alpha, unbias, shift, l0, l2, largest,
-    MOVE_GATES: tl.constexpr,
+    p, stride, inside, product, alpha, weight, gate, rate_weight, rate_alpha, unbias, beta, gamma, zeta, shift, l0,
+    l2, largest, MOVE_GATES: tl.constexpr,
 ):  # fmt: skip
     """Adam's step of a block: its new alpha and weight, stored with the rest."""
     log_weight = tl.load(p + _LOG_WEIGHT * stride, mask=inside, other=0.0)
     mean, square = _moments(p + _MEAN_W * stride, p + _SQUARE_W * stride, inside)
     if MOVE_GATES:
-        slope = tl.load(p + _SLOPE * stride, mask=inside, other=0.0)
         mean_a, square_a = _moments(p + _MEAN_A * stride, p + _SQUARE_A * stride, inside)
     # Several threads may hold the same clone: all of them read before one of them writes.
     tl.debug_barrier()
     gradient = product * weight * gate + 2.0 * l2 * weight * weight
     if MOVE_GATES:
         opened = _sigmoid(_limited(alpha) + shift)
+        between = (gate > 0.0) & (gate < 1.0)
+        slope = tl.where(between, (gate - gamma) * (zeta - gate) / (beta * (zeta - gamma)), 0.0)
         pull = product * weight * slope + l0 * opened * (1.0 - opened)
         alpha = _adam(
             alpha, p + _MEAN_A * stride, p + _SQUARE_A * stride, mean_a, square_a, inside, pull, rate_alpha, unbias
@@ -143,13 +144,10 @@ def _descend(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _open_gates(p, stride, inside, drawn, beta, gamma, zeta):  # type: ignore[no-untyped-def]
-    """Gates of a block from limited alphas plus noise; stored with their slopes."""
-    s = _sigmoid(drawn / beta)
-    stretched = s * (zeta - gamma) + gamma
+    """Gates of a block from limited alphas plus noise; stored."""
+    stretched = _sigmoid(drawn / beta) * (zeta - gamma) + gamma
     gate = tl.minimum(tl.maximum(stretched, 0.0), 1.0)
-    between = (stretched > 0.0) & (stretched < 1.0)
     tl.store(p + _GATE * stride, gate, mask=inside)
-    tl.store(p + _SLOPE * stride, tl.where(between, (zeta - gamma) * s * (1.0 - s) / beta, 0.0), mask=inside)
     return gate
 
 
@@ -187,8 +185,8 @@ def _strip_kernel(  # type: ignore[no-untyped-def]
         if UPDATE:
             product = tl.load(work_ptr + clone, mask=inside, other=0.0)
             alpha, weight = _descend(
-                p, stride, inside, product, alpha, weight, gate, rate_weight, rate_alpha, unbias, shift, l0, l2,
-                largest, MOVE_GATES,
+                p, stride, inside, product, alpha, weight, gate, rate_weight, rate_alpha, unbias, beta, gamma, zeta,
+                shift, l0, l2, largest, MOVE_GATES,
             )  # fmt: skip
         else:
             tl.debug_barrier()

@@ -81,7 +81,6 @@ class ActiveSet:
             return self
         self.records[kernels.ALPHA, closed] = DEAD_ALPHA
         self.records[kernels.GATE, closed] = 0
-        self.records[kernels.SLOPE, closed] = 0
         self.write_back(records)
         return ActiveSet.of(layout, records)
 

@@ -24,7 +24,7 @@ from tessera.errors import FitError, StorageError
 from tessera.hdf5 import new_hdf5
 from tessera.store import atomic_path
 
-_FORMAT, _VERSION = "tessera-fit-checkpoint", 3
+_FORMAT, _VERSION = "tessera-fit-checkpoint", 4
 _ARRAYS = ("records", "totals", "statistics", "history", "log_epochs", "log_estimates")
 # What h5py and the digest raise for a file that was cut short or changed.
 _DAMAGE = (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError)

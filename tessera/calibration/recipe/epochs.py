@@ -7,6 +7,7 @@ hand, their pull on every cell (`objective`), one pass over the active clones (`
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from tessera.calibration.recipe.budget import close_surplus, is_settled, next_pr
 from tessera.calibration.recipe.gates import epoch_key, gates, open_shift
 from tessera.calibration.recipe.objective import STEEP_LOSS, Objective, steepest_duals
 from tessera.calibration.recipe.schedule import learning_rate, sampled_steps
-from tessera.calibration.recipe.state import HISTORY, FitState, l2_factor, largest_log_weight, starting_state
+from tessera.calibration.recipe.state import HISTORY, PART, FitState, l2_factor, largest_log_weight, starting_state
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.kernels import CellThreads
@@ -188,13 +189,32 @@ class Epochs:
         frequency = self._options.log_frequency
         if state.epoch == self.total_steps(state) or (frequency and state.epoch % frequency == 0):
             state.log_epochs.append(state.epoch)
-            state.log_estimates.append(self._matrix.matvec(self.by_record(state)[0]))
+            self.synchronise(state)
+            state.log_estimates.append(self._matrix.matvec(final_weights(self._matrix, state, self._options)))
+
+
+def final_weights(matrix: CalibrationMatrix, state: FitState, options: FitOptions) -> FloatArray:
+    """Weights of a full state in record order, at the final gates, shape (n_records,)."""
+    weights = np.empty(matrix.n_records)
+    for records, columns in _final_parts(matrix, state, options):
+        weights[records] = columns[0]
+    return weights
 
 
 def final_parameters(matrix: CalibrationMatrix, state: FitState, options: FitOptions) -> tuple[FloatArray, ...]:
     """Weights, gates, log-weights and gate parameters of a full state in record order, at the final gates."""
     columns = np.empty((4, matrix.n_records))
-    log_weight, alpha = (state.records[row].astype(np.float64) for row in (kernels.LOG_WEIGHT, kernels.ALPHA))
-    gate = np.where(alpha == DEAD_ALPHA, 0.0, gates(alpha, 0.0, options)[0])
-    columns[:, matrix.layout.order] = (np.exp(log_weight) * gate, gate, log_weight, alpha)
+    for records, part in _final_parts(matrix, state, options):
+        columns[:, records] = part
     return tuple(columns)
+
+
+def _final_parts(
+    matrix: CalibrationMatrix, state: FitState, options: FitOptions
+) -> Iterator[tuple[npt.NDArray[np.int32], tuple[FloatArray, ...]]]:
+    """Some records at a time, and their weights, gates, log-weights and gate parameters."""
+    for begin in range(0, matrix.n_records, PART):
+        part = slice(begin, begin + PART)
+        log_weight, alpha = (state.records[row, part].astype(np.float64) for row in (kernels.LOG_WEIGHT, kernels.ALPHA))
+        gate = np.where(alpha == DEAD_ALPHA, 0.0, gates(alpha, 0.0, options)[0])
+        yield matrix.layout.order[part], (np.exp(log_weight) * gate, gate, log_weight, alpha)

@@ -5,6 +5,10 @@ to epoch t + 1 need only that clone. So a pass goes through blocks of a cell's c
 the cell's dual, the step and the next gates, and the weighted sums of the same rows, still in the nearest cache
 (`tessera.matrix.rows`). A clone whose gate is exactly 0 costs no product. Twin in numpy: `calibration.reference`.
 
+Cells that share value rows, as districts of a state do, are gone through side by side, a stretch of clones of each in
+turn: the rows of a stretch are still in the second cache when the next cell needs them. The order of the sums of a cell
+is the same either way.
+
 State: float32, shape (N_COLUMNS, n_records), in the order of the matrix's layout: one run of memory a quantity, so that
 the loops below become vector instructions; each touches few arrays, as the compiler gives up on many. Sums over a block
 are float32, over blocks float64. A pass over the cells [first, last) writes to those cells only
@@ -20,14 +24,15 @@ from numba import njit
 
 from tessera.calibration.recipe.gates import ALPHA_LIMIT, NOISE_LIMIT
 from tessera.calibration.recipe.vector_math import exp, log
-from tessera.matrix.rows import BLOCK, products, sums
+from tessera.matrix.rows import BLOCK, PART, products, sums
 
 # Rows of the state. WEIGHT is exp(LOG_WEIGHT).
-LOG_WEIGHT, ALPHA, MEAN_W, SQUARE_W, MEAN_A, SQUARE_A, WEIGHT, GATE, SLOPE = range(9)
-N_COLUMNS = 9
+LOG_WEIGHT, ALPHA, MEAN_W, SQUARE_W, MEAN_A, SQUARE_A, WEIGHT, GATE = range(8)
+N_COLUMNS = 8
 # Columns of the statistics of a cell: expected open gates, squared weights, records whose final gate is open.
 EXPECTED_OPEN, SQUARED_WEIGHT, FINAL_OPEN = range(3)
 N_STATISTICS = 3
+STRETCH = 2 * BLOCK  # clones of a cell before it is the next cell's turn
 
 _F = np.float32
 _ONE, _ZERO, _TWO = _F(1), _F(0), _F(2)
@@ -67,21 +72,25 @@ class Step(NamedTuple):
     largest: np.float32
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _weight_gradients(slope, weight, gate, l2, out):  # type: ignore[no-untyped-def]
     for j in range(len(weight)):
         out[j] = slope[j] * weight[j] * gate[j] + _TWO * l2 * weight[j] * weight[j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _gate_gradients(slope, weight, gate_slope, alpha, l0, shift, out):  # type: ignore[no-untyped-def]
+@njit(**PART, fastmath={"contract"})
+def _gate_gradients(slope, weight, gate, alpha, step, out):  # type: ignore[no-untyped-def]
+    scale = _ONE / (step.beta * (step.zeta - step.gamma))
     for j in range(len(weight)):
+        # The derivative of an open gate in its alpha follows from the gate: it need not be kept.
+        inside = (gate[j] - step.gamma) * (step.zeta - gate[j]) * scale
+        gate_slope = inside if (gate[j] > _ZERO) and (gate[j] < _ONE) else _ZERO
         limited = min(max(alpha[j], -_LIMIT), _LIMIT)
-        opened = _ONE / (_ONE + exp(-(limited + shift)))
-        out[j] = slope[j] * weight[j] * gate_slope[j] + l0 * opened * (_ONE - opened)
+        opened = _ONE / (_ONE + exp(-(limited + step.shift)))
+        out[j] = slope[j] * weight[j] * gate_slope + step.l0 * opened * (_ONE - opened)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _adam(gradient, mean, square, parameter, rate, unbias):  # type: ignore[no-untyped-def]
     for j in range(len(parameter)):
         first = _DECAY_1 * mean[j] + _REST_1 * gradient[j]
@@ -91,14 +100,14 @@ def _adam(gradient, mean, square, parameter, rate, unbias):  # type: ignore[no-u
         parameter[j] -= rate * first / (np.sqrt(second * unbias) + _TINY)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(**PART, fastmath={"contract"})
 def _exponentiate(log_weight, largest, weight):  # type: ignore[no-untyped-def]
     for j in range(len(log_weight)):
         log_weight[j] = min(log_weight[j], largest)
         weight[j] = exp(log_weight[j])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**PART)
 def _draw_noise(key, order, noise):  # type: ignore[no-untyped-def]
     for j in range(len(order)):
         x = key + np.uint64(order[j])
@@ -110,18 +119,16 @@ def _draw_noise(key, order, noise):  # type: ignore[no-untyped-def]
         noise[j] = min(max(log(odds), -_NOISE_LIMIT), _NOISE_LIMIT)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _open_gates(alpha, noise, gate, slope, beta, gamma, zeta):  # type: ignore[no-untyped-def]
+@njit(**PART, fastmath={"contract"})
+def _open_gates(alpha, noise, step, gate):  # type: ignore[no-untyped-def]
+    coldness = _ONE / step.beta
     for j in range(len(alpha)):
         limited = min(max(alpha[j], -_LIMIT), _LIMIT)
-        s = _ONE / (_ONE + exp(-(noise[j] + limited) / beta))
-        stretched = s * (zeta - gamma) + gamma
-        gate[j] = min(max(stretched, _ZERO), _ONE)
-        inside = (zeta - gamma) * s * (_ONE - s) / beta
-        slope[j] = inside if (stretched > _ZERO) and (stretched < _ONE) else _ZERO
+        s = _ONE / (_ONE + exp(-(noise[j] + limited) * coldness))
+        gate[j] = min(max(s * (step.zeta - step.gamma) + step.gamma, _ZERO), _ONE)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@njit(**PART, fastmath={"reassoc", "contract"})
 def _statistics(alpha, weight, shift, out):  # type: ignore[no-untyped-def]
     expected = squares = _ZERO
     kept = 0
@@ -135,16 +142,71 @@ def _statistics(alpha, weight, shift, out):  # type: ignore[no-untyped-def]
     out[FINAL_OPEN] += kept
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _descend(p, slope, work, step):  # type: ignore[no-untyped-def]
-    """Adam's step of a block; `slope` is the derivative of the loss in each clone's weight."""
+@njit(**PART)
+def _descend(state, begin, end, slope, work, step):  # type: ignore[no-untyped-def]
+    """Adam's step of the clones [begin, end); `slope` is the derivative of the loss in each clone's weight."""
+    weight, log_weight = state[WEIGHT][begin:end], state[LOG_WEIGHT][begin:end]
     # The gates' gradient first: it needs the weights before their step.
     if step.rate_alpha > _ZERO:
-        _gate_gradients(slope, p[WEIGHT], p[SLOPE], p[ALPHA], step.l0, step.shift, work)
-        _adam(work, p[MEAN_A], p[SQUARE_A], p[ALPHA], step.rate_alpha, step.unbias)
-    _weight_gradients(slope, p[WEIGHT], p[GATE], step.l2, work)
-    _adam(work, p[MEAN_W], p[SQUARE_W], p[LOG_WEIGHT], step.rate_weight, step.unbias)
-    _exponentiate(p[LOG_WEIGHT], step.largest, p[WEIGHT])
+        alpha = state[ALPHA][begin:end]
+        _gate_gradients(slope, weight, state[GATE][begin:end], alpha, step, work)
+        _adam(work, state[MEAN_A][begin:end], state[SQUARE_A][begin:end], alpha, step.rate_alpha, step.unbias)
+    _weight_gradients(slope, weight, state[GATE][begin:end], step.l2, work)
+    _adam(work, state[MEAN_W][begin:end], state[SQUARE_W][begin:end], log_weight, step.rate_weight, step.unbias)
+    _exponentiate(log_weight, step.largest, weight)
+
+
+@njit(**PART)
+def _pass_block(begin, end, order, rows, table, dual, state, total, statistic, step, slope, work, sum_of_block):  # type: ignore[no-untyped-def]
+    """The pass over a block of a cell's clones; `total` and `statistic` are the cell's, and added to."""
+    weight, gate, alpha = state[WEIGHT][begin:end], state[GATE][begin:end], state[ALPHA][begin:end]
+    if step.update:
+        products(table, rows, gate, dual, slope)
+        _descend(state, begin, end, slope, work, step)
+    if step.resample == 2:
+        _draw_noise(step.key, order, work)
+    elif step.resample == 1:
+        work[:] = _ZERO
+    if step.resample:
+        _open_gates(alpha, work, step, gate)
+    for j in range(len(work)):
+        work[j] = weight[j] * gate[j]
+    sums(table, rows, work, sum_of_block)
+    for k in range(len(total)):
+        total[k] += sum_of_block[k]
+    _statistics(alpha, weight, step.shift, statistic)
+
+
+@njit(**PART)
+def _end_of_neighbours(first, last, ptr, row):  # type: ignore[no-untyped-def]
+    """End of the cells from `first` on of which each has half its clones or more in the range of the rows before."""
+    top = np.int32(-1)
+    for cell in range(first, last):
+        if ptr[cell] < ptr[cell + 1]:
+            if cell > first and row[(ptr[cell] + ptr[cell + 1]) // 2] > top:
+                return cell
+            top = max(top, row[ptr[cell + 1] - 1])
+    return last
+
+
+@njit(**PART)
+def _pass_cells(first, last, ptr, order, row, table, duals, state, totals, statistics, step, slope, work, sum_of_block):  # type: ignore[no-untyped-def]
+    """The pass over the cells [first, last), side by side."""
+    longest = 0
+    for cell in range(first, last):
+        totals[cell, :] = 0.0
+        statistics[cell, :] = 0.0
+        longest = max(longest, ptr[cell + 1] - ptr[cell])
+    for done in range(0, longest, STRETCH):
+        for cell in range(first, last):
+            stop = min(ptr[cell] + done + STRETCH, ptr[cell + 1])
+            for begin in range(ptr[cell] + done, stop, BLOCK):
+                end = min(begin + BLOCK, stop)
+                n = end - begin
+                _pass_block(
+                    begin, end, order[begin:end], row[begin:end], table, duals[cell], state, totals[cell],
+                    statistics[cell], step, slope[:n], work[:n], sum_of_block,
+                )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -155,25 +217,10 @@ def epoch_pass(first, last, ptr, order, row, table, duals, state, totals, statis
     """
     slope, work = np.empty(BLOCK, _F), np.empty(BLOCK, _F)
     sum_of_block = np.empty(totals.shape[1], _F)
-    for cell in range(first, last):
-        total = totals[cell]
-        total[:] = 0.0
-        statistics[cell, :] = 0.0
-        for begin in range(ptr[cell], ptr[cell + 1], BLOCK):
-            end = min(begin + BLOCK, ptr[cell + 1])
-            p, rows, n = state[:, begin:end], row[begin:end], end - begin
-            if step.update:
-                products(table, rows, p[GATE], duals[cell], slope[:n])
-                _descend(p, slope[:n], work[:n], step)
-            if step.resample == 2:
-                _draw_noise(step.key, order[begin:end], work[:n])
-            elif step.resample == 1:
-                work[:n] = _ZERO
-            if step.resample:
-                _open_gates(p[ALPHA], work[:n], p[GATE], p[SLOPE], step.beta, step.gamma, step.zeta)
-            for j in range(n):
-                work[j] = p[WEIGHT, j] * p[GATE, j]
-            sums(table, rows, work[:n], sum_of_block)
-            for k in range(len(total)):
-                total[k] += sum_of_block[k]
-            _statistics(p[ALPHA], p[WEIGHT], step.shift, statistics[cell])
+    begin = first
+    while begin < last:
+        end = _end_of_neighbours(begin, last, ptr, row)
+        _pass_cells(
+            begin, end, ptr, order, row, table, duals, state, totals, statistics, step, slope, work, sum_of_block
+        )
+        begin = end

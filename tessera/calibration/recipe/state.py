@@ -16,6 +16,7 @@ from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.random import uniform
 
 FloatArray = npt.NDArray[np.float64]
+PART = 1 << 16  # records whose parameters are worked out at once, in float64
 HISTORY = ("epoch", "loss", "l0", "nonzero", "share_within_10", "lambda_l0")
 
 
@@ -47,14 +48,16 @@ class FitState:
 
 def starting_state(matrix: CalibrationMatrix, weights: FloatArray, options: FitOptions) -> FitState:
     """The state before the first step: log-weights and gate parameters with their jitters; gates not yet drawn."""
-    order = matrix.layout.order
     records = np.zeros((kernels.N_COLUMNS, matrix.n_records), dtype=np.float32)
-    logs = np.log(weights + 1e-8) + options.log_weight_jitter * _normal("fit/log_weight", options.seed, len(order))
+    largest = largest_log_weight(weights, options)
     keep = options.keep_probability
-    alpha = math.log(keep / (1 - keep)) + options.gate_jitter * _normal("fit/gate", options.seed, len(order))
-    records[kernels.LOG_WEIGHT] = np.minimum(logs, largest_log_weight(weights, options))[order]
-    records[kernels.WEIGHT] = np.exp(records[kernels.LOG_WEIGHT])
-    records[kernels.ALPHA] = alpha[order]
+    for begin in range(0, matrix.n_records, PART):
+        part, order = records[:, begin : begin + PART], matrix.layout.order[begin : begin + PART]
+        moved = options.log_weight_jitter * _normal("fit/log_weight", options.seed, order)
+        part[kernels.LOG_WEIGHT] = np.minimum(np.log(weights[order] + 1e-8) + moved, largest)
+        part[kernels.WEIGHT] = np.exp(part[kernels.LOG_WEIGHT])
+        moved = options.gate_jitter * _normal("fit/gate", options.seed, order)
+        part[kernels.ALPHA] = math.log(keep / (1 - keep)) + moved
     totals = np.zeros((matrix.n_cells, matrix.n_metrics))
     statistics = np.zeros((matrix.n_cells, kernels.N_STATISTICS))
     return FitState(0, options.epochs, options.lambda_l0, records, totals, statistics)
@@ -78,7 +81,9 @@ def check_weights(matrix: CalibrationMatrix, weights: FloatArray) -> FloatArray:
 
 def fit_fingerprint(matrix: CalibrationMatrix, weights: FloatArray) -> str:
     """Hash of everything that a fit starts from but its options."""
-    return hashlib.blake2b(matrix.fingerprint.encode() + weights.tobytes(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(matrix.fingerprint.encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(weights).data)
+    return digest.hexdigest()
 
 
 def l2_factor(weights: FloatArray, options: FitOptions) -> float:
@@ -91,8 +96,7 @@ def largest_log_weight(weights: FloatArray, options: FitOptions) -> float:
     return 40.0 if options.max_weight_ratio is None else math.log(options.max_weight_ratio * float(weights.mean()))
 
 
-def _normal(label: str, seed: int, size: int) -> FloatArray:
-    """Standard normal noise of each record, by Box and Muller's transform of counter-based uniforms."""
-    record = np.arange(size)
+def _normal(label: str, seed: int, record: npt.NDArray[np.int32]) -> FloatArray:
+    """Standard normal noise of some records, by Box and Muller's transform of counter-based uniforms."""
     radius = np.sqrt(-2 * np.log(uniform(f"{label}/{seed}", record, 0)))
     return radius * np.cos(2 * np.pi * uniform(f"{label}/{seed}", record, 1))
