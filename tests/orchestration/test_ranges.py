@@ -29,10 +29,12 @@ def store(make_store: Callable[..., Store]) -> Store:
 
     made = make_store(workers=1)
     base = builders.frame(30)
-    clones = builders.place(base, builders.real_place_blocks(), 200)
+    blocks = builders.real_place_blocks()
+    clones = builders.place(base, blocks, 200)
     weights = np.linspace(1.0, 3.0, clones.n_records)
     values = {
         "source_imputed_cps": base,
+        "block_distribution": blocks,
         "clones": clones,
         "takeup_rates": published_rates(),
         "local_weights": {"weights": weights},

@@ -49,7 +49,7 @@ def test_every_partition_has_metadata_of_its_own(instance: dg.DagsterInstance, w
         "state_dataset": {"records", "persons", "households represented", "file sha256"},
         "district_dataset": {"records", "persons", "households represented", "file sha256"},
         "city_dataset": {"records", "persons", "households represented", "file sha256"},
-        "state_values": {"clones", "persons", "variables"},
+        "state_values": {"clones", "situations", "persons", "variables"},
     }
     for name, labels in wanted.items():
         records = instance.fetch_materializations(dg.AssetKey(name), limit=1000).records
@@ -111,7 +111,7 @@ def test_diagnostics_done_again_make_the_same_release(copied_run: Store) -> None
 
 def test_the_same_inputs_make_the_same_bytes(whole_run: Store, make_store: Callable[..., Store]) -> None:
     again = make_store(workers=1)
-    inputs = ("source_imputed_cps", "clones", "takeup_rates", "local_weights", "national_weights")
+    inputs = ("source_imputed_cps", "block_distribution", "clones", "takeup_rates", "local_weights", "national_weights")
     for name in inputs:
         path = again.io_manager.path_of(dg.AssetKey(name))
         path.parent.mkdir(parents=True, exist_ok=True)
