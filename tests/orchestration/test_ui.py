@@ -23,7 +23,7 @@ from tests.orchestration.test_definitions import GROUPS
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS, STOP_SECONDS = 300.0, 40.0
+START_SECONDS, STOP_SECONDS = 300.0, 120.0
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NODES = "{ assetNodes { assetKey { path } groupName isPartitioned jobNames } }"
 
