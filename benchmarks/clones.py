@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tessera.geography.clone_kernels  # noqa: F401 (an import is no part of what is measured)
 from benchmarks import population, reference_clones
 from benchmarks.memory import peak_mb
-from benchmarks.record import machine, table, write_section
+from benchmarks.record import hand_out, machine, run_child, table
 from tessera.geography import areas
 from tessera.geography.blocks import Blocks
 from tessera.geography.clones import Clones, assign
@@ -60,12 +59,7 @@ def main() -> None:
         figures |= reference(arguments.households, arguments.clones, blocks)
         figures["ratio"] = figures["reference_seconds"] / figures["seconds"]
     figures["machine"] = machine()
-    if arguments.record is not None:
-        write_section(arguments.record, "clones", markdown(figures))
-    for key, value in figures.items():
-        print(f"{key:24} {value}")
-    if arguments.json:
-        print(json.dumps(figures))
+    hand_out(figures, arguments, "clones", markdown)
 
 
 def measure(folder: Path, n_households: int, n_clones: int, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -160,11 +154,7 @@ def _child(folder: Path, arguments: argparse.Namespace, n_clones: int) -> dict[s
     command = [sys.executable, __file__, "--child", str(folder), "--households", str(arguments.households)]
     command += ["--clones", str(n_clones), "--repeats", str(arguments.repeats)]
     command += [] if arguments.threads is None else ["--threads", str(arguments.threads)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"clones.py failed:\n{done.stderr[-3000:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
+    return run_child(command)
 
 
 def _arguments() -> argparse.Namespace:

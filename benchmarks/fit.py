@@ -17,12 +17,9 @@ number of steps; "published" the recipe without it. With --json the last line is
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.problems import factored_problem
-from benchmarks.record import machine, table, write_section
+from benchmarks.record import hand_out, machine, run_child, table
 from tessera.calibration.device import cuda_lack
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
@@ -40,6 +37,7 @@ from tessera.calibration.presets import preset
 from tessera.calibration.recipe.state import l2_factor
 from tessera.matrix.calibration_matrix import CalibrationMatrix
 from tessera.matrix.package import CalibrationPackage, write_package
+from tessera.matrix.supports import nonzeros
 
 ROOT = Path(__file__).resolve().parents[1]
 # Households, clones of each, metrics, non-zero values of a household, metrics with district targets.
@@ -76,12 +74,7 @@ def main() -> None:
         }
         if figures["time_to_peer_loss_s"] is not None:
             figures["time_to_peer_loss_ratio"] = figures["peer_seconds"] / figures["time_to_peer_loss_s"]
-    if arguments.record is not None:
-        write_section(arguments.record, f"fit-{arguments.problem}", markdown(figures))
-    for key, value in figures.items():
-        print(f"{key:28} {value}")
-    if arguments.json:
-        print(json.dumps(figures))
+    hand_out(figures, arguments, f"fit-{arguments.problem}", markdown)
 
 
 def _time_to(path: list[list[float]], loss: float) -> float | None:
@@ -96,16 +89,15 @@ def _write_problem(
     """Store the problem for both sides; returns its size."""
     matrix, start = problem
     write_package(folder / "package.h5", CalibrationPackage(matrix, start, {"synthetic": True}))
-    targets_of = matrix.aggregation.T @ np.ones(matrix.n_targets)  # of each cell and metric, how many
-    lengths = np.diff(matrix.value_table.indptr)
+    nnz_b, nnz_m = nonzeros(matrix)
     figures = {
         "problem": arguments.problem,
         "epochs": arguments.epochs,
         "clones": matrix.n_records,
         "targets": matrix.n_targets,
         "metrics": matrix.n_metrics,
-        "nnz_b": int(lengths[matrix.value_row].sum()),
-        "nnz_m": round(_nonzeros(matrix, targets_of)),
+        "nnz_b": nnz_b,
+        "nnz_m": nnz_m,
         "peer_python": peer_python(arguments.peer_python) if arguments.problem in ("small", "standard") else None,
     }
     if figures["peer_python"]:
@@ -126,14 +118,6 @@ def store_for_peer(folder: Path, matrix: CalibrationMatrix, start: np.ndarray, r
 def run_peer(python: str, folder: Path, epochs: int) -> dict[str, Any]:
     """Figures of l0-python on a stored problem."""
     return _child(python, "peer_l0.py", folder, {**PRICES, "epochs": epochs})
-
-
-def _nonzeros(matrix: CalibrationMatrix, rows_of_metric: np.ndarray) -> float:
-    """Non-zeros of M: each value counts once for every target that its cell and metric are in."""
-    ones = matrix.value_table.copy()
-    ones.data = np.ones_like(ones.data)
-    counts = replace(matrix, value_table=ones).cell_values(np.ones(matrix.n_records))
-    return float(counts.ravel() @ rows_of_metric)
 
 
 def _fill_cache() -> None:
@@ -163,14 +147,7 @@ def _ours(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _child(python: str, script: str, *arguments: object) -> dict[str, Any]:
-    words = [json.dumps(word) if isinstance(word, dict) else str(word) for word in arguments]
-    done = subprocess.run(
-        [python, str(ROOT / "benchmarks" / script), *words], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(f"{script} failed in {python}:\n{done.stderr[-3000:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
+    return run_child([python, ROOT / "benchmarks" / script, *arguments])
 
 
 def peer_python(named: str | None) -> str | None:

@@ -18,7 +18,6 @@ three, in the threads that there are, on this matrix and, as `m160_...`, on one 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -36,19 +35,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.memory import peak_mb
 from benchmarks.problems import factored_problem
-from benchmarks.record import machine, table, write_section
+from benchmarks.record import hand_out, machine, table
 from benchmarks.synthetic_values import SyntheticStates, synthetic_clones
 from tessera.config import ROOT_SEED, SCALES, Scale
 from tessera.geography import areas
 from tessera.geography.clones import Clones
 from tessera.matrix.building import build_package
 from tessera.matrix.calibration_matrix import CalibrationMatrix
-from tessera.matrix.kernels import CellThreads, thread_count
+from tessera.matrix.kernels import CellThreads
 from tessera.matrix.metrics import required_variables
 from tessera.matrix.package import write_package
 from tessera.matrix.supports import nonzeros
 from tessera.rules.state_values import StateValues
 from tessera.targets.snapshot import load_snapshot
+from tessera.threads import thread_count
 
 _TRIAD = 1 << 26  # doubles of each of three arrays
 _REPEATS = 3
@@ -76,12 +76,7 @@ def main() -> None:
     del matrix
     if arguments.scale == "production":
         figures |= {f"m160_{key}": value for key, value in products(_160_metrics(), bandwidth).items()}
-    if arguments.record is not None:
-        write_section(arguments.record, f"matrix-{scale.name}", markdown(figures))
-    for key, value in figures.items():
-        print(f"{key:28} {value}")
-    if arguments.json:
-        print(json.dumps(figures))
+    hand_out(figures, arguments, f"matrix-{scale.name}", markdown)
 
 
 def training_targets() -> pd.DataFrame:

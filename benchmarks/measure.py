@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tessera.calibration.dual
 import tessera.calibration.fit
 import tessera.calibration.newton.sparsify  # noqa: F401
+from benchmarks.memory import peak_mb
 from benchmarks.problems import factored_problem
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
@@ -30,12 +31,6 @@ from tessera.calibration.log import target_table
 from tessera.calibration.options import FitOptions
 from tessera.diagnostics.weights import weights_health
 from tessera.matrix.package import read_package
-
-
-def peak_mb() -> float:
-    """Largest memory of this process so far, MB. Not getrusage's, which counts the parent's from before exec."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def measure(mode: str, folder: Path, options: dict[str, Any]) -> dict[str, Any]:

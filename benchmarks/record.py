@@ -1,4 +1,6 @@
-"""Benchmark tables in documents, each between markers of its own, so that a script writes the numbers and no hand.
+"""What benchmarks share: running a process that measures, and handing out figures.
+
+Tables in documents lie between markers of their own, so that a script writes the numbers and no hand:
 
 <!-- pytree:begin -->
 ... whatever is here is replaced ...
@@ -7,10 +9,15 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import re
+import subprocess
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 _TITLE = "# Performance\n\nThe benchmark that a section names has written it: edit that, not the section.\n"
 
@@ -31,6 +38,35 @@ def write_section(document: Path, name: str, markdown: str) -> None:
     text = pattern.sub(lambda _: section, text, count=1) if known else f"{text.rstrip()}\n\n{section}\n"
     document.parent.mkdir(parents=True, exist_ok=True)
     document.write_text(text, encoding="utf-8")
+
+
+def hand_out(
+    figures: dict[str, Any], arguments: argparse.Namespace, section: str, markdown: Callable[[dict[str, Any]], str]
+) -> None:
+    """What every benchmark ends with: the section of a document, a line a figure, and one JSON object, as asked for.
+
+    Args:
+        figures: by name.
+        arguments: with `record`, a document or None, and `json`.
+        section: name of the document's section.
+        markdown: makes its text.
+    """
+    if arguments.record is not None:
+        write_section(arguments.record, section, markdown(figures))
+    for key, value in figures.items():
+        print(f"{key:28} {value}")
+    if arguments.json:
+        print(json.dumps(figures))
+
+
+def run_child(command: Sequence[object]) -> dict[str, Any]:
+    """The JSON object in the last line that a process prints; ends this one with its error if it fails."""
+    words = [json.dumps(word) if isinstance(word, dict) else str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words[:3])} failed:\n{done.stderr[-3000:]}")
+    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
 
 
 def table(columns: list[str], rows: list[list[str]]) -> str:

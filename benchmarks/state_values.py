@@ -13,11 +13,9 @@ counted once, the engine included. With --json the last line is one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.record import machine, table, write_section
+from benchmarks.memory import Memory
+from benchmarks.record import hand_out, machine, table
 from tessera.areas.assemble import Assembler
 from tessera.config import ROOT_SEED, SCALES
 from tessera.geography.areas import state_by_usps, states
@@ -70,12 +69,7 @@ def main() -> None:
             "peak_mb": memory.peak_mb,
             **_sizes(values),
         }
-    if arguments.record is not None:
-        write_section(arguments.record, f"state-values-{arguments.scale}", markdown(figures))
-    for key, value in figures.items():
-        print(f"{key:20} {value}")
-    if arguments.json:
-        print(json.dumps(figures))
+    hand_out(figures, arguments, f"state-values-{arguments.scale}", markdown)
 
 
 def _sizes(values: Mapping[str, StateValues]) -> dict[str, Any]:
@@ -86,40 +80,6 @@ def _sizes(values: Mapping[str, StateValues]) -> dict[str, Any]:
         situations += state.values.n_households
         persons += len(state.values.household_of["person"])
     return {"n_clones": clones, "situations": situations, "persons": persons}
-
-
-class Memory:
-    """Largest memory of this process and its children together, sampled every few seconds: sampling takes time."""
-
-    def __enter__(self) -> Memory:
-        self.peak_mb = 0.0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._stop.wait(4.0):
-            self.peak_mb = max(self.peak_mb, sum(map(_resident_mb, ["self", *_children()])))
-
-
-def _children() -> list[str]:
-    listed = Path("/proc/self/task").glob("*/children")
-    return [pid for path in listed for pid in path.read_text().split()]
-
-
-def _resident_mb(process: str) -> float:
-    """Proportional share of a process's memory: pages that several processes share count once among them."""
-    try:
-        text = Path(f"/proc/{process}/smaps_rollup").read_text()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return 0.0
-    line = next((one for one in text.splitlines() if one.startswith("Pss:")), "Pss: 0 kB")
-    return int(line.split()[1]) / 1024
 
 
 def markdown(figures: dict[str, Any]) -> str:

@@ -81,7 +81,9 @@ class SyntheticStates(Mapping[str, StateValues]):
         values = EntityValues(
             values.n_households, values.household_of, values.unit_of_person, changed, values.entity_of
         )
-        return StateValues(usps, records, situation.astype(np.int32), values, "synthetic", "synthetic")
+        return StateValues(
+            usps, records, situation.astype(np.int32), values, "synthetic", "synthetic", self._clones.placement_sha256
+        )
 
 
 def _base(households: int, variables: pd.DataFrame, wanted: Sequence[str], seed: int) -> EntityValues:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,7 +30,7 @@ import tessera.geography.clone_kernels
 import tessera.rules.takeup_kernels  # noqa: F401 (an import is no part of what is measured)
 from benchmarks import population, reference_takeup
 from benchmarks.memory import peak_mb
-from benchmarks.record import machine, table, write_section
+from benchmarks.record import hand_out, machine, run_child, table
 from tessera.areas.assemble import Assembler
 from tessera.frame import Frame
 from tessera.geography.clones import Clones, assign
@@ -55,12 +54,7 @@ def main() -> None:
         figures |= reference(arguments.households, arguments.clones, arguments.reference_clones)
         figures["ratio"] = figures["reference_seconds"] / figures["seconds"]
     figures["machine"] = machine()
-    if arguments.record is not None:
-        write_section(arguments.record, "takeup", markdown(figures))
-    for key, value in figures.items():
-        print(f"{key:24} {value}")
-    if arguments.json:
-        print(json.dumps(figures))
+    hand_out(figures, arguments, "takeup", markdown)
 
 
 def measure(n_households: int, n_clones: int, chunk: int) -> dict[str, Any]:
@@ -147,11 +141,7 @@ def markdown(figures: dict[str, Any]) -> str:
 def _child(arguments: argparse.Namespace, n_clones: int) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", "--households", str(arguments.households)]
     command += ["--clones", str(n_clones), "--chunk", str(arguments.chunk)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"takeup.py failed:\n{done.stderr[-3000:]}")
-    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
+    return run_child(command)
 
 
 def _arguments() -> argparse.Namespace:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tessera.frame import Frame
 from tessera.geography import areas, clones
 from tessera.geography.blocks import Blocks, synthetic_blocks
 from tessera.random import generator
+from tessera.rules.values import EntityValues
 
 YEAR = 2024
 
@@ -93,3 +95,9 @@ def place(base: Frame, blocks: Blocks, n_clones: int, seed: int = 11) -> clones.
         district_households=np.full(len(areas.stratum_districts()), 300_000.0),
         synthetic=True,
     )
+
+
+def by_household(values: EntityValues, variable: str) -> npt.NDArray[np.float64]:
+    """A variable's sum over the units of each household, shape (n_households,)."""
+    household = values.household_of[values.entity_of[variable]]
+    return np.bincount(household, values.values[variable].astype(np.float64), values.n_households)

@@ -30,6 +30,7 @@ class StubRules:
     """A `Rules` that makes up its values, and counts how often it was asked to load."""
 
     version = "test double 0"
+    spell_input = "weeks_unemployed"
 
     def __init__(self) -> None:
         self.loads = 0

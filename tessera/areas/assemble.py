@@ -25,6 +25,7 @@ from tessera.errors import AreaError
 from tessera.frame import ENTITIES, GROUP_ENTITIES, Frame
 from tessera.geography.clones import Clones
 from tessera.geography.crosswalk import Crosswalk
+from tessera.ragged import ranges
 
 PROVENANCE = ("source", "source_household_id")
 # Rating areas of Los Angeles County go by three-digit ZIP code; without one the engine gives no premium tax credit.
@@ -235,11 +236,10 @@ def _units_by_household(frame: Frame, entity: str) -> _Units:
 
 
 def _copy_units(units: _Units, households: npt.NDArray[np.int64]) -> _Copies:
-    size = units.start[households + 1] - units.start[households]
+    first = units.start[households]
+    size = units.start[households + 1] - first
     start = np.append(0, np.cumsum(size))
-    position = np.repeat(np.arange(len(households)), size)
-    offset = np.arange(start[-1]) - start[position]
-    return _Copies(start, units.unit[units.start[households][position] + offset], position)
+    return _Copies(start, units.unit[ranges(first, size)], np.repeat(np.arange(len(households)), size))
 
 
 def _engine_columns(frame: Frame, entity: str) -> dict[str, npt.NDArray[np.generic]]:

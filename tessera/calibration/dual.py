@@ -31,7 +31,8 @@ from tessera.calibration.recipe.state import check_weights, fit_fingerprint
 from tessera.calibration.target_weights import held_out
 from tessera.errors import FitError
 from tessera.matrix.calibration_matrix import CalibrationMatrix
-from tessera.matrix.kernels import CellThreads, thread_count
+from tessera.matrix.kernels import CellThreads
+from tessera.threads import thread_count
 
 FloatArray = npt.NDArray[np.float64]
 HISTORY = (

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
+from tessera.durations import duration
+
 if TYPE_CHECKING:
     from tessera.calibration.dual import DualProgress
     from tessera.calibration.fit import FitProgress
@@ -119,13 +121,3 @@ class ProgressLine:
         if self._terminal and self._last:
             self.stream.write("\n")
             self.stream.flush()
-
-
-def duration(seconds: float) -> str:
-    """A time span for people: `4 s`, `3 min 20 s`, `2 h 5 min`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

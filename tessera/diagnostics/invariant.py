@@ -87,9 +87,16 @@ def _compared(
     theirs: npt.NDArray[np.float64],
     gross: npt.NDArray[np.float64],
 ) -> VerifiedArea:
-    scale = np.maximum(gross, np.abs(theirs))
-    difference = np.abs(ours - theirs) / np.where(scale > 0, scale, 1.0)
+    difference = relative_difference(ours, theirs, gross)
     table = pd.DataFrame(
         {"metric": list(metrics.ids), "matrix": ours, "engine": theirs, "relative_difference": difference}
     )
     return VerifiedArea(area.key, table, float(difference.max(initial=0.0)))
+
+
+def relative_difference(
+    ours: npt.NDArray[np.float64], theirs: npt.NDArray[np.float64], gross: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """|ours - theirs| as a share of the larger of `gross` and |theirs|, all of one shape; 0 where everything is 0."""
+    scale = np.maximum(gross, np.abs(theirs))
+    return np.asarray(np.abs(ours - theirs) / np.where(scale > 0, scale, 1.0))

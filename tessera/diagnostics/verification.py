@@ -25,6 +25,7 @@ import pandas as pd
 from tessera.areas.assemble import Assembler
 from tessera.areas.build import records_in_area
 from tessera.areas.dataset import read_area, write_area
+from tessera.diagnostics.invariant import relative_difference
 from tessera.errors import MatrixError
 from tessera.geography.areas import Area, AreaKind, area, areas_of_kind
 from tessera.matrix.calibration_matrix import CalibrationMatrix
@@ -171,7 +172,7 @@ def _compared(
     gross = replace(part, value_table=sizes).matvec(weights)
     supported = np.flatnonzero(gross > 0)
     ours, theirs = part.matvec(weights), _engine_side(matrix, path, rules)
-    scale = np.maximum(gross, np.abs(theirs))
+    difference = relative_difference(ours, theirs, gross)
     # A row that the matrix has no support for must not have any in the file either.
     rows = np.union1d(supported, np.flatnonzero(theirs != 0))
     return pd.DataFrame(
@@ -179,7 +180,7 @@ def _compared(
             "name": matrix.targets["name"].to_numpy()[rows].astype(str),
             "matrix": ours[rows],
             "engine": theirs[rows],
-            "relative_difference": (np.abs(ours - theirs) / np.where(scale == 0, 1.0, scale))[rows],
+            "relative_difference": difference[rows],
         }
     )
 

@@ -175,7 +175,7 @@ def read_zctas(path: Path) -> Iterator[Coded]:
 
 def read_cbsas(path: Path) -> tuple[Bytes, Bytes]:
     """Counties (five digits, ascending) that lie in a metropolitan or micropolitan area, and the area's code."""
-    from tessera.targets.loaders.workbook import read_xls, read_xlsx
+    from tessera.sources.workbook import read_xls, read_xlsx
 
     rows = next(iter(read_xlsx(path, path).values())) if zipfile.is_zipfile(path) else read_xls(path)
     wanted = ("CBSA Code", "FIPS State Code", "FIPS County Code")

@@ -71,6 +71,11 @@ class Blocks:
     counts: BlockCounts | None = None
 
     @property
+    def number(self) -> npt.NDArray[np.int64]:
+        """Each block's code as a whole number: divided by 10^10 its county, by 10^4 its tract."""
+        return self.block_geoid.astype(np.int64)
+
+    @property
     def county_fips(self) -> npt.NDArray[np.str_]:
         """Five-digit county code of each block."""
         return self.block_geoid.astype("<U5")

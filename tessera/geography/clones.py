@@ -22,6 +22,7 @@ Every draw is a counter-based uniform of the household's id, so neither chunks n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,14 @@ class Clones:
         index = np.zeros(codes[-1] + 1, dtype=np.int32)
         index[codes] = np.arange(len(codes))
         return index[self.district]
+
+    @cached_property
+    def placement_sha256(self) -> str:
+        """Hash of what values of the clones hang on: base file, household, clone, block, district; not the weights."""
+        from tessera.pytree.storage.fingerprint import tree_sha256
+
+        placed = {"household": self.household, "clone": self.clone, "block": self.block_geoid}
+        return tree_sha256({**placed, "district": self.district, "base": self.base_sha256})
 
     def collisions(self) -> int:
         """Clones beyond the fewest that must share a district with another clone of their household."""

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from tessera.geography.blocks import Blocks
 from tessera.geography.clones import Clones
 from tessera.geography.crosswalk import SCOPES, Codes
-from tessera.sources.bytefile import whole_numbers
 
 _Ids = npt.NDArray[np.int64]
 _NOUNS = {
@@ -48,7 +47,7 @@ def covered_areas(clones: Clones, blocks: Blocks) -> tuple[Covered, ...]:
     populated = blocks.population > 0
     held = np.zeros(len(populated), dtype=bool)
     held[clones.block] = True
-    number = whole_numbers(blocks.block_geoid)[0]
+    number = blocks.number
     kinds = {"tracts": number // 10**4, "counties": number // 10**10, "districts": blocks.district.astype(np.int64)}
     result = [Covered("blocks", int(populated.sum()), int((held & populated).sum()))]
     result += [_covered(kind, ids, populated, held) for kind, ids in kinds.items()]

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from tessera.errors import GeographyError
 
 Codes = npt.NDArray[np.bytes_]
-# Not `place_fips`, which the engine reads for local sales taxes: values are computed by county (`rules.county`), and a
+# Not `place_fips`, which the engine reads for local sales taxes: values are computed by county, and a
 # file in which the engine found places would give other values than the matrix.
 Scope = Literal["nation", "state", "county"]
 WIDTHS = {"cbsa_code": 5, "puma": 5, "place": 5, "zcta": 5, "sldu": 3, "sldl": 3, "vtd": 6}

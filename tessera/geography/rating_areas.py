@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 
 from tessera.geography.blocks import Blocks
-from tessera.sources.bytefile import whole_numbers
 
 WITHOUT_RATING_AREA = frozenset((
     "02063", "02066", "02100", "02158", "02195", "02198", "13017", "13029", "13085", "13167", "13279", "21049",
@@ -23,7 +22,7 @@ WITHOUT_RATING_AREA = frozenset((
 
 def residents_without_rating_area(blocks: Blocks) -> dict[str, int]:
     """County (five digits) -> residents, of the counties in the table that have no rating area of their own."""
-    county = whole_numbers(blocks.block_geoid)[0] // 10**10
+    county = blocks.number // 10**10
     listed = np.array(sorted(int(fips) for fips in WITHOUT_RATING_AREA), dtype=np.int64)
     inside = np.isin(county, listed)
     found, inverse = np.unique(county[inside], return_inverse=True)

@@ -7,7 +7,6 @@ import numpy as np
 from tessera.geography.blocks import Blocks
 from tessera.geography.crosswalk import WIDTHS
 from tessera.geography.rating_areas import residents_without_rating_area
-from tessera.sources.bytefile import whole_numbers
 
 
 def summary_of(blocks: Blocks) -> dict[str, int | float | str]:
@@ -21,7 +20,7 @@ def summary_of(blocks: Blocks) -> dict[str, int | float | str]:
     figures: dict[str, int | float | str] = {
         "population": people,
         "districts": len(np.unique(blocks.district)),
-        "counties": len(np.unique(whole_numbers(blocks.block_geoid)[0] // 10**10)),
+        "counties": len(np.unique(blocks.number // 10**10)),
         "counties without a rating area in the engine": len(missing),
         "residents of counties without a rating area": sum(missing.values()),
     }

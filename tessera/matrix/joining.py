@@ -1,7 +1,7 @@
 """From state values to the calibration matrix: metrics are evaluated state by state, equal rows are kept once.
 
 The value table has one row for each distinct row of metric values, the nation over. State values come with one row a
-*situation*, what the engine can tell apart: household, state, county where it matters, take-up. So every interaction of
+*situation*, what the engine can tell apart: household, county, take-up as far as it matters. So every interaction of
 programmes within a household and everything that depends on the county is in the rows, and B = G, a gathering of rows,
 exactly: the sparse remainder R that the design allows beside it is empty. What keeps the table small is that situations
 which differ in no metric share a row, within a state and across states.
@@ -65,7 +65,6 @@ def join_state_values(
     clones: Clones,
     state_values: Mapping[str, StateValues],
     *,
-    inputs_sha256: str | None = None,
     chunk: int = HOUSEHOLDS,
     on_state: Callable[[str, int, int], None] | None = None,
 ) -> Joined:
@@ -75,7 +74,6 @@ def join_state_values(
         targets: one row a target, as `tessera.targets.selection.read_targets` gives them.
         clones: placement of all clones.
         state_values: postal code -> engine values; a lazy mapping is read one state at a time.
-        inputs_sha256: what the values have to be made from; that of most states if not given.
         chunk: households that are evaluated at a time.
         on_state: called after a state with its postal code, how many are done, and of how many.
 
@@ -87,7 +85,7 @@ def join_state_values(
 
     metrics = compile_metrics(targets)
     rows = DistinctRows(len(metrics))
-    origin = None if inputs_sha256 is None else _Origin("the clones and targets at hand", inputs_sha256, None)
+    origin: _Origin | None = None
     value_row = np.full(clones.n_records, -1, dtype=np.int32)
     state_of_record = clones.state_fips
     situations = 0
@@ -95,6 +93,7 @@ def join_state_values(
     for done, usps in enumerate(in_order, 1):
         state = state_values[usps]
         origin = _checked_origin(usps, state, origin)
+        _check_placement(usps, state, clones)
         _check_records(usps, state, state_of_record)
         numbers = _numbered(usps, state, metrics, rows, chunk)
         value_row[state.records] = numbers[state.situation]
@@ -106,7 +105,7 @@ def join_state_values(
     matrix = build(targets, metrics, rows.table(), value_row, cells.of_record, cells.district, cells.city)
     if origin is None:
         return Joined(matrix, situations, "", "")
-    return Joined(matrix, situations, origin.inputs_sha256, origin.rules_version or "")
+    return Joined(matrix, situations, origin.inputs_sha256, origin.rules_version)
 
 
 def _numbered(usps: str, state: StateValues, metrics: Metrics, rows: DistinctRows, chunk: int) -> npt.NDArray[np.int32]:
@@ -130,7 +129,7 @@ class _Origin:
 
     who: str
     inputs_sha256: str
-    rules_version: str | None
+    rules_version: str
 
 
 def _checked_origin(usps: str, state: StateValues, wanted: _Origin | None) -> _Origin:
@@ -146,12 +145,22 @@ def _checked_origin(usps: str, state: StateValues, wanted: _Origin | None) -> _O
             f"state_values[{usps}] was made from the inputs {state.inputs_sha256[:16] or 'unknown'}; wanted "
             f"{wanted.inputs_sha256[:16] or 'unknown'}, those of {wanted.who}. {again}"
         )
-    if wanted is not None and wanted.rules_version not in (None, state.rules_version):
+    if wanted is not None and wanted.rules_version != state.rules_version:
         raise MatrixError(
             f"state_values[{usps}] was computed by {state.rules_version}; wanted {wanted.rules_version}, as "
             f"{wanted.who}. {again}"
         )
     return _Origin(f"state_values[{usps}]", state.inputs_sha256, state.rules_version)
+
+
+def _check_placement(usps: str, state: StateValues, clones: Clones) -> None:
+    """Raise `MatrixError` for values of clones that were placed otherwise, or of another base file."""
+    if state.placement_sha256 != clones.placement_sha256:
+        raise MatrixError(
+            f"state_values[{usps}] was made for the clones {state.placement_sha256[:16] or 'unknown'}; wanted "
+            f"{clones.placement_sha256[:16]}, those at hand: base file or placement have changed since. Materialise "
+            f"state_values for {usps} again."
+        )
 
 
 def _check_records(usps: str, state: StateValues, state_of_record: npt.NDArray[np.int32]) -> None:

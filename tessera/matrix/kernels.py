@@ -12,19 +12,15 @@ table in CSR.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from tessera.threads import RANGES_A_THREAD, RangeThreads, thread_count
+
 _BLOCK = 256  # clones whose weights are fetched together
-_RANGES_A_THREAD = 4  # enough to even out, few enough for the calls to cost nothing
 
 
 @njit(cache=True, nogil=True)
@@ -91,19 +87,8 @@ def covered_records(first, last, ptr, order, row, indptr, indices, data, covered
             out[order[i]] = found
 
 
-def thread_count(wanted: int | None = None) -> int:
-    """Threads to use: those wanted, else `NUMBA_NUM_THREADS`, else the processors this process may run on."""
-    if wanted is not None:
-        return max(1, wanted)
-    configured = os.environ.get("NUMBA_NUM_THREADS", "")
-    return int(configured) if configured.isdigit() and int(configured) > 0 else len(os.sched_getaffinity(0))
-
-
-class CellThreads:
-    """Shares ranges of cells out to threads; a context manager.
-
-    There are some ranges a thread, of about equal work, and a thread that is done takes the next one: processors that
-    something else uses too do not hold up the rest.
+class CellThreads(RangeThreads):
+    """Shares ranges of cells, of about equal work, out to threads.
 
     Args:
         work: how much work each cell is, any unit, shape (n_cells,).
@@ -112,32 +97,7 @@ class CellThreads:
 
     def __init__(self, work: npt.NDArray[np.number[Any]], threads: int | None = None) -> None:
         count = thread_count(threads)
-        parts = count * _RANGES_A_THREAD if count > 1 else 1
+        parts = count * RANGES_A_THREAD if count > 1 else 1
         cumulative = np.concatenate([[0.0], np.cumsum(work, dtype=np.float64)])
         cuts = np.searchsorted(cumulative, np.linspace(0, cumulative[-1], parts + 1)[1:-1])
-        edges = np.unique(np.concatenate([[0], cuts, [len(work)]])).tolist()
-        self._ranges = list(pairwise(edges)) or [(0, 0)]
-        self._others = min(count, len(self._ranges)) - 1
-        self._pool = ThreadPoolExecutor(self._others) if self._others else None
-
-    def __enter__(self) -> CellThreads:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def run(self, kernel: Callable[..., None], *arguments: object) -> None:
-        """Call `kernel(first, last, *arguments)` for every range, some of them on this thread; wait for all."""
-        waiting = iter(self._ranges)  # taking the next of a list's iterator is one step of the interpreter
-
-        def work() -> None:
-            for cells in waiting:
-                kernel(*cells, *arguments)
-
-        pending = [] if self._pool is None else [self._pool.submit(work) for _ in range(self._others)]
-        work()
-        for future in pending:
-            future.result()
+        super().__init__(np.unique(np.concatenate([[0], cuts, [len(work)]])).tolist(), count)

@@ -16,15 +16,15 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from tessera.random_numba import absorb
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _GROWTH = 1.25
 _FREE = np.int32(-1)
 _LOAD = 2  # slots a row, at least
-_PRIME, _SEED = np.uint64(0x9E3779B97F4A7C15), np.uint64(0x243F6A8885A308D3)
-_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_SEED = np.uint64(0x243F6A8885A308D3)
 
 
 class DistinctRows:
@@ -107,21 +107,12 @@ def _grown(array: npt.NDArray[Any], size: int) -> npt.NDArray[Any]:
 
 
 @njit(cache=True, nogil=True)
-def mixed(x):  # type: ignore[no-untyped-def]
-    """The finaliser of SplitMix64 (Steele, Lea and Flood 2014), uint64."""
-    x = (x ^ (x >> _S30)) * _MIX_1
-    x = (x ^ (x >> _S27)) * _MIX_2
-    return x ^ (x >> _S31)
-
-
-@njit(cache=True, nogil=True)
 def hash_rows(indptr, indices, bits, hashes):  # type: ignore[no-untyped-def]
     """hashes[row] of its columns and the bits of its values, uint64."""
     for row in range(len(hashes)):
         state = _SEED
         for k in range(indptr[row], indptr[row + 1]):
-            entry = (np.uint64(indices[k]) << np.uint64(32)) | np.uint64(bits[k])
-            state = mixed(state * _PRIME + entry + np.uint64(1))
+            state = absorb(state, (np.int64(indices[k]) << 32) | np.int64(bits[k]))
         hashes[row] = state
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessera import __version__
-from tessera.calibration.progress import duration
 from tessera.config import MODEL_YEAR, ROOT_SEED, Paths, Scale, SourceMode
+from tessera.durations import duration
 from tessera.road.stages import Input, Stage, StageStore
 
 if TYPE_CHECKING:

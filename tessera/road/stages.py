@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tessera.calibration.progress import duration
+from tessera.durations import duration
 from tessera.errors import StorageError, StructureError
 
 _LOGGER = logging.getLogger(__name__)

@@ -55,6 +55,11 @@ class Rules(Protocol):
         """The same values, and which take-up decisions they hang on."""
         ...
 
+    @property
+    def spell_input(self) -> str:
+        """Input of persons without which the engine makes nothing of their ids."""
+        ...
+
     def spells(self, person_id: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """What the engine makes of persons' ids: a number a person, equal where ids are one to it."""
         ...
@@ -62,6 +67,9 @@ class Rules(Protocol):
 
 class PolicyEngine:
     """policyengine-us. Every call is a fresh simulation: nothing is cached from one set of clones to the next."""
+
+    # It lets a spell of unemployment begin in a month drawn from the person's id; without weeks there is none.
+    spell_input = "weeks_unemployed"
 
     @property
     def version(self) -> str:

@@ -7,6 +7,7 @@ are written whole or not at all. Holds no computation.
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ class FinishedStates:
     def _forget_others(self, folder: Path | None) -> None:
         """Remove states of other inputs: they would never be looked for again, but by going back to those inputs."""
         for other in sorted(folder.iterdir()) if folder is not None and folder.is_dir() else ():
-            if other != self._folder and len(other.name) == _DIGITS:
+            if other != self._folder and re.fullmatch(rf"[0-9a-f]{{{_DIGITS}}}", other.name):
                 shutil.rmtree(other, ignore_errors=True)
 
     def __contains__(self, usps: str) -> bool:

@@ -49,14 +49,11 @@ class Simulator:
         self._records = records
         self._parts: list[EntityValues] = []
 
-    def __call__(self, asked: Asked) -> Examined:
-        """Simulate and examine a batch."""
+    def __call__(self, asked: Asked) -> dict[str, npt.NDArray[np.bool_]]:
+        """Simulate a batch; which of its units' decisions matter, by take-up variable."""
         found = [self._examine(part) for part in self._chunks(asked)]
         self._parts += [one.values for one in found]
-        return Examined(
-            found[-1].values,
-            {name: np.concatenate([one.takeup_matters[name] for one in found]) for name in asked.takeup},
-        )
+        return {name: np.concatenate([one.takeup_matters[name] for one in found]) for name in asked.takeup}
 
     def collected(self) -> EntityValues:
         """Values of all batches; households in the order in which they were asked for."""

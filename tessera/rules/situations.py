@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.errors import RulesError
+from tessera.ragged import ranges
 from tessera.random import uniform
-from tessera.rules.examination import Examined
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -88,12 +88,12 @@ class Situations:
     rounds: int
 
 
-def settle(differences: Differences, examine: Callable[[Asked], Examined]) -> Situations:
+def settle(differences: Differences, examine: Callable[[Asked], Mapping[str, BoolArray]]) -> Situations:
     """Find the situations of all records.
 
     Args:
         differences: between the records.
-        examine: simulates a batch; its households are the batch's records in order.
+        examine: simulates a batch and says which decisions matter: variable -> bool, of the batch's units in order.
 
     Raises:
         RulesError: refinement does not end, which no engine can bring about that answers for one household alone.
@@ -112,8 +112,8 @@ def settle(differences: Differences, examine: Callable[[Asked], Examined]) -> Si
             )
         leaders, of, alone = _lead(pending, group[pending])
         context = slots.majority(pending, leaders, of)
-        found = examine(Asked(leaders, slots.split(leaders, context), alone))
-        told_now = told[slots.of(leaders)] | slots.join(leaders, found.takeup_matters)
+        matters = examine(Asked(leaders, slots.split(leaders, context), alone))
+        told_now = told[slots.of(leaders)] | slots.join(leaders, matters)
         disagree = slots.like_leader(pending, leaders, of, told_now) & (
             slots.bit[slots.of(pending)] != slots.like_leader(pending, leaders, of, context)
         )
@@ -164,7 +164,7 @@ class _Slots:
 
     def of(self, records: IntArray) -> IntArray:
         """Slots of some records, in their order."""
-        return _ranges(self._start[records], self.count[records])
+        return ranges(self._start[records], self.count[records])
 
     def join(self, records: IntArray, values: Mapping[str, BoolArray]) -> BoolArray:
         """Values by variable, each record by record, as one array of the records' slots."""
@@ -180,12 +180,12 @@ class _Slots:
     def like_leader(self, records: IntArray, leaders: IntArray, of: IntArray, values: BoolArray) -> BoolArray:
         """Values of the leaders' slots, spread over the slots of those they lead: all of one household."""
         start = np.append(0, np.cumsum(self.count[leaders]))
-        return values[_ranges(start[of], self.count[records])]
+        return values[ranges(start[of], self.count[records])]
 
     def majority(self, records: IntArray, leaders: IntArray, of: IntArray) -> BoolArray:
         """What most of each leader's records decide, shape of the leaders' slots; where all agree, that."""
         start = np.append(0, np.cumsum(self.count[leaders]))
-        led = _ranges(start[of], self.count[records])
+        led = ranges(start[of], self.count[records])
         taken = np.bincount(led, weights=self.bit[self.of(records)], minlength=int(start[-1]))
         return 2 * taken >= np.bincount(led, minlength=int(start[-1]))
 
@@ -217,15 +217,8 @@ class _Slots:
         offset = np.append(0, np.cumsum(self.count[records]))[:-1]
         for name in self._variables:
             units = self._units[name][records]
-            yield name, _ranges(offset, units)
+            yield name, ranges(offset, units)
             offset = offset + units
-
-
-def _ranges(start: IntArray, length: IntArray) -> IntArray:
-    """start[0], start[0] + 1, ... (length[0] of them), start[1], ...: shape (length.sum(),)."""
-    ends = np.cumsum(length)
-    shift = np.repeat(start - (ends - length), length)
-    return shift + np.arange(len(shift))
 
 
 def _number(*columns: npt.NDArray[np.generic]) -> IntArray:

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tessera.areas.assemble import Assembler
+from tessera.durations import duration
 from tessera.errors import RulesError
 from tessera.geography.areas import State
 from tessera.parallel import fork_map, settled_memory
@@ -31,18 +32,16 @@ from tessera.rules.engine import Rules
 from tessera.rules.finished import FinishedStates
 from tessera.rules.simulator import Simulator
 from tessera.rules.situations import Differences, settle
-from tessera.rules.values import EntityValues, by_household, select_households
+from tessera.rules.values import EntityValues, take_households
 
 _LOGGER = logging.getLogger(__name__)
 
-METHOD = 3
+METHOD = 4
 """Counted up when the same inputs give other rows."""
 VERIFIED = 100
 """Clones of each task that are simulated once more, as they live."""
 MAX_STATES_A_TASK = 13
 MAX_RECORDS_A_TASK = 400_000
-# The engine lets a spell of unemployment begin in a month drawn from the person's id; it has none without weeks.
-_SPELL = "weeks_unemployed"
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ class StateValues:
         values: the engine's values; its households are situations.
         rules_version: engine and version that computed them.
         inputs_sha256: hash of what they were made from: base frame, placement, take-up, variables, engine.
+        placement_sha256: `Clones.placement_sha256` of the clones.
     """
 
     state: str
@@ -64,6 +64,7 @@ class StateValues:
     values: EntityValues
     rules_version: str
     inputs_sha256: str
+    placement_sha256: str
 
 
 def compute_state_values(
@@ -99,15 +100,8 @@ def compute_state_values(
         _LOGGER.info("state values: %d of %d states to do", len(left), len(states))
         run = partial(_attempt, assembler, rules, tuple(variables), sha256, finished)
         tasks = _tasks(assembler, left, workers)
-        begun = time.monotonic()
-
-        def report(done: int, task: tuple[State, ...]) -> None:
-            names = ", ".join(state.usps for state in task)
-            seconds = time.monotonic() - begun
-            _LOGGER.info("state values: %d of %d tasks done in %.0f s (%s)", done, len(tasks), seconds, names)
-
         with settled_memory():
-            outcomes = fork_map(run, tasks, workers, report)
+            outcomes = fork_map(run, tasks, workers, _Progress(assembler, left))
         failed = [outcome for outcome in outcomes if isinstance(outcome, RulesError)]
         if failed:
             more = f" (and {len(failed) - 1} more tasks failed)" if len(failed) > 1 else ""
@@ -116,19 +110,33 @@ def compute_state_values(
     return finished.of([state.usps for state in states])
 
 
+class _Progress:
+    """Says how many clones have their values, and how long the others will take at the same pace."""
+
+    def __init__(self, assembler: Assembler, states: Sequence[State]) -> None:
+        self._size = dict(enumerate(np.bincount(assembler.clones.state_fips).tolist()))
+        self._total = sum(self._size[state.fips] for state in states)
+        self._done = 0
+        self._begun = time.monotonic()
+
+    def __call__(self, _tasks_done: int, task: tuple[State, ...]) -> None:
+        self._done += sum(self._size[state.fips] for state in task)
+        seconds = time.monotonic() - self._begun
+        left = duration(seconds / self._done * (self._total - self._done))
+        names = ", ".join(state.usps for state in task)
+        share, spent = 100 * self._done // self._total, duration(seconds)
+        _LOGGER.info("state values: %d %% of the clones done in %s, %s left (%s)", share, spent, left, names)
+
+
 def inputs_sha256(assembler: Assembler, rules: Rules, variables: Sequence[str]) -> str:
     """Hash of everything that state values are made from."""
     from tessera.pytree.storage.fingerprint import tree_sha256
 
-    clones = assembler.clones
     return tree_sha256(
         {
             "method": METHOD,
             "frame": assembler.frame,
-            "household": clones.household,
-            "clone": clones.clone,
-            "block": clones.block_geoid,
-            "district": clones.district,
+            "placement": assembler.clones.placement_sha256,
             "takeup": assembler.takeup,
             "variables": sorted(variables),
             "rules": rules.version,
@@ -191,15 +199,14 @@ def _run(
     for state in states:
         here = clones.state_fips[records] == state.fips
         used, situation = np.unique(found.simulated[here], return_inverse=True)
-        keep = np.zeros(values.n_households, dtype=bool)
-        keep[used] = True
         result[state.usps] = StateValues(
             state.usps,
             records[here],
             situation.ravel().astype(np.int32),
-            select_households(values, keep),
+            take_households(values, used),
             rules.version,
             sha256,
+            clones.placement_sha256,
         )
     return result
 
@@ -216,16 +223,16 @@ def _verify(
     draw = uniform("state_values/verify", records)
     chosen = np.sort(np.argsort(draw, kind="stable")[:VERIFIED])
     lived = rules.compute(assembler.assemble(records[chosen]), variables)
+    found = take_households(values, simulated[chosen])
     for variable in variables:
-        ours = by_household(values, variable)[simulated[chosen]]
-        theirs = by_household(lived, variable)
+        ours, theirs = found.values[variable], lived.values[variable]
         wrong = np.flatnonzero(ours != theirs)
         if wrong.size:
-            row = int(wrong[0])
+            unit, household = int(wrong[0]), lived.household_of[lived.entity_of[variable]]
             raise RulesError(
-                f"{variable} of clone {records[chosen[row]]} is {theirs[row]} as it lives, {ours[row]} in those of "
-                f"its situation ({wrong.size} of {len(chosen)} clones tried). The engine's answer hangs on something "
-                "that was taken not to matter: report it with the engine's version."
+                f"{variable} of clone {records[chosen[household[unit]]]} is {theirs[unit]} as it lives, {ours[unit]} "
+                f"in the values of its situation ({len(np.unique(household[wrong]))} of {len(chosen)} clones tried). "
+                "The engine's answer hangs on something that was taken not to matter: report it, with its version."
             )
 
 
@@ -253,9 +260,9 @@ def _spells(assembler: Assembler, rules: Rules, records: npt.NDArray[np.int64]) 
     """A number for each record, equal for clones of a household whose members' spells of unemployment begin alike."""
     frame = assembler.frame
     result = np.zeros(len(records), dtype=np.int64)
-    if _SPELL not in frame.person:
+    if rules.spell_input not in frame.person:
         return result
-    person = np.flatnonzero(frame.person[_SPELL].to_numpy() > 0)
+    person = np.flatnonzero(frame.person[rules.spell_input].to_numpy() > 0)
     household = frame.household_of("person")[person]
     order = np.argsort(household, kind="stable")
     person, household = person[order], household[order]

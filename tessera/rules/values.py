@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tessera.ragged import ranges
+
 
 @dataclass(frozen=True)
 class EntityValues:
@@ -32,27 +34,29 @@ class EntityValues:
     entity_of: Mapping[str, str]
 
 
-def by_household(values: EntityValues, variable: str) -> npt.NDArray[np.float64]:
-    """A variable's sum over the units of each household, float64, shape (n_households,); of a name its length."""
-    household = values.household_of[values.entity_of[variable]]
-    array = values.values[variable]
-    amounts = np.char.str_len(array.astype(np.str_)) if array.dtype.kind in "US" else array
-    sums = np.bincount(household, amounts.astype(np.float64), values.n_households)
-    return sums.astype(np.float64, copy=False)  # of no unit at all, they are whole numbers
+def take_households(values: EntityValues, households: npt.NDArray[np.int64]) -> EntityValues:
+    """The values of some households, in any order and as often as wanted, with links renumbered.
 
-
-def select_households(values: EntityValues, keep: npt.NDArray[np.bool_]) -> EntityValues:
-    """The values of some households, in order, with links renumbered."""
-    kept_units = {entity: keep[household] for entity, household in values.household_of.items()}
-    new_row = {entity: np.cumsum(kept) - 1 for entity, kept in kept_units.items()}
-    household_row = np.cumsum(keep) - 1
+    Args:
+        values: units of each entity in the order of their households, as assembled ones are.
+        households: rows, shape (n,).
+    """
+    units, household_of, shift = {}, {}, {}
+    for entity, household in values.household_of.items():
+        start = np.searchsorted(household, np.arange(values.n_households + 1))
+        size = np.diff(start)[households]
+        units[entity] = ranges(start[households], size)
+        household_of[entity] = np.repeat(np.arange(len(households)), size)
+        # From where the units of a household were to where they are now.
+        shift[entity] = np.cumsum(size) - size - start[households]
     return EntityValues(
-        n_households=int(keep.sum()),
-        household_of={entity: household_row[values.household_of[entity][kept]] for entity, kept in kept_units.items()},
+        n_households=len(households),
+        household_of=household_of,
         unit_of_person={
-            entity: new_row[entity][unit[kept_units["person"]]] for entity, unit in values.unit_of_person.items()
+            entity: unit[units["person"]] + shift[entity][household_of["person"]]
+            for entity, unit in values.unit_of_person.items()
         },
-        values={name: array[kept_units[values.entity_of[name]]] for name, array in values.values.items()},
+        values={name: array[units[values.entity_of[name]]] for name, array in values.values.items()},
         entity_of=dict(values.entity_of),
     )
 

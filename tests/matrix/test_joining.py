@@ -189,13 +189,23 @@ def test_values_of_other_inputs_are_refused() -> None:
         case.join(NY=replace(case.states["NY"], rules_version="engine 2"))
     with pytest.raises(MatrixError, match=r"state_values\[NY\] holds the values of CA"):
         case.join(NY=case.states["CA"])
-    with pytest.raises(MatrixError, match="wanted 77777777"):
-        join_state_values(case.targets, case.clones, case.states, inputs_sha256="7" * 64)
-    joined = join_state_values(case.targets, case.clones, case.states, inputs_sha256=INPUTS)
+    joined = join_state_values(case.targets, case.clones, case.states)
     assert (joined.inputs_sha256, joined.rules_version) == (INPUTS, "double 1")
 
 
-def test_values_of_another_placement_are_refused() -> None:
+def test_values_of_another_base_file_or_placement_are_refused() -> None:
+    case = Case()
+    at_hand = case.clones.placement_sha256[:16]
+    for other in (
+        replace(case.clones, base_sha256="7" * 64),
+        replace(case.clones, block_geoid=np.roll(case.clones.block_geoid, 1)),
+    ):
+        old = replace(case.states["NY"], placement_sha256=other.placement_sha256)
+        with pytest.raises(MatrixError, match=rf"state_values\[NY\] was made for the clones .* wanted {at_hand}"):
+            case.join(NY=old)
+
+
+def test_values_of_clones_elsewhere_are_refused() -> None:
     case = Case()
     state = case.states["CA"]
     elsewhere = np.where(np.arange(len(state.records)) == 0, case.states["NY"].records[0], state.records)

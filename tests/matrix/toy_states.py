@@ -112,5 +112,6 @@ def toy_states(rng: np.random.Generator, clones: Clones, *, in_order: bool = Tru
             values=toy_values(rng, n, in_order=in_order),
             rules_version="double 1",
             inputs_sha256=INPUTS,
+            placement_sha256=clones.placement_sha256,
         )
     return result

@@ -18,8 +18,9 @@ from tessera.rules import state_values
 from tessera.rules.examination import Examined
 from tessera.rules.state_values import compute_state_values
 from tessera.rules.takeup import published_rates, takeup_probabilities
-from tessera.rules.values import EntityValues, by_household
+from tessera.rules.values import EntityValues
 from tests import builders
+from tests.builders import by_household
 from tests.stub_engine import StubRules
 
 STATES = tuple(areas.state_by_usps(usps) for usps in ("CA", "NY", "WY", "VT"))

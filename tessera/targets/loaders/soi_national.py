@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tessera.errors import SourceError
+from tessera.sources.workbook import Rows, read_xls
 from tessera.targets.loaders.common import number, squash
-from tessera.targets.loaders.workbook import Rows, read_xls
 
 FIRST_ROW = 8
 # How many classes of table 1.4, in order, make up each class of Historic Table 2.

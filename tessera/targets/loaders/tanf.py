@@ -14,9 +14,9 @@ import pandas as pd
 
 from tessera.errors import SourceError
 from tessera.geography.areas import states
+from tessera.sources.workbook import Rows, read_xlsx, sheet
 from tessera.targets.figures import Figure, Provenance, to_frame
 from tessera.targets.loaders.common import number, require_each_once, squash
-from tessera.targets.loaders.workbook import Rows, read_xlsx, sheet
 
 YEAR = 2024
 _TERRITORIES = ("Guam", "Puerto Rico", "Virgin Islands")

@@ -14,9 +14,9 @@ import pandas as pd
 
 from tessera.errors import SourceError
 from tessera.geography.areas import State, states
+from tessera.sources.workbook import Rows, read_xlsx
 from tessera.targets.figures import Figure, Provenance, to_frame
 from tessera.targets.loaders.common import is_suppressed, number, read_zip_member, require_each_once
-from tessera.targets.loaders.workbook import Rows, read_xlsx
 
 YEAR = 2024
 REGIONS = ("NERO", "MARO", "SERO", "MWRO", "SWRO", "MPRO", "WRO")

@@ -8,16 +8,19 @@ import zipfile
 from pathlib import Path
 
 from tessera.errors import SourceError
-from tessera.targets.loaders.common import require_file
+from tessera.sources.csvfile import require_file
 
 Rows = list[tuple[object, ...]]
+_ADVICE = "Fetch the official file as published and run again."
 
 
 def read_xlsx(content: Path | bytes, label: Path) -> dict[str, Rows]:
     """Every sheet of a workbook: its name and rows of cell values (formulas as last computed)."""
     import openpyxl
 
-    stream = io.BytesIO(require_file(content).read_bytes() if isinstance(content, Path) else content)
+    if isinstance(content, Path):
+        require_file(content, _ADVICE)
+    stream = io.BytesIO(content.read_bytes() if isinstance(content, Path) else content)
     try:
         with warnings.catch_warnings():
             # openpyxl warns of page headers and styles that it does not read; the cells are all there.
@@ -32,7 +35,7 @@ def read_xls(path: Path) -> Rows:
     """The first sheet of an old workbook: rows of cell values."""
     import xlrd
 
-    require_file(path)
+    require_file(path, _ADVICE)
     try:
         sheet = xlrd.open_workbook(str(path)).sheet_by_index(0)
     except xlrd.XLRDError as error:
