@@ -24,6 +24,7 @@ COLUMNS = {
         ("n_targets", "targets", "{:,}"),
         ("value_rows", "value rows", "{:,}"),
         ("package_mb", "package, MB", "{:,.0f}"),
+        ("synthetic_values", "state values made up", "{}"),
     ),
 }
 
