@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,23 +19,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tessera.config import SCALES
 from tessera.rules.takeup import published_rates
 from tessera.sources.registry import sources as source_catalogue
-from tessera.targets import report, snapshot
+from tessera.targets import reading, report, selection, snapshot
+from tessera.targets.database import build_database
+from tessera.targets.figures import GEO_LEVELS
+from tessera.targets.official import official_files
 
 PAGE = Path(__file__).resolve().parent / "data.md"
 
 
 def tables() -> dict[str, str]:
     """Markdown of each table by the name in its markers."""
-    figures = snapshot.load_snapshot()
-    sources = figures.groupby("source").agg(vintage=("vintage", "first"), year=("year", "first"), url=("url", "first"))
     return {
         "source-files": report.to_markdown(_source_files()),
         "source-notes": report.to_markdown(_source_notes()),
         "scales": report.to_markdown(_scales()),
         "takeup-rates": report.to_markdown(_takeup_rates()),
-        "target-counts": report.to_markdown(report.counts(figures)),
-        "target-sources": report.to_markdown(sources.reset_index().astype(str)),
-        "target-factors": report.to_markdown(_factors(figures)),
+        **{f"target-{name}": report.to_markdown(table) for name, table in _targets().items()},
     }
 
 
@@ -74,11 +74,59 @@ def _takeup_rates() -> pd.DataFrame:
     return joined[["variable", "entity", "group", "rate", "anchor", "source"]]
 
 
-def _factors(figures: pd.DataFrame) -> pd.DataFrame:
-    """Growth to the model year of every item of another year, without the classes of AGI."""
-    items = figures[(figures["uprating"] != 1) & (figures["geo_level"] == "national")]
-    items = items[~items["constraints"].str.contains('"adjusted_gross_income"', regex=False)]
-    return items[["variable", "constraints", "year"]].astype(str).assign(factor=items["uprating"].round(4))
+def _targets() -> dict[str, pd.DataFrame]:
+    """Tables about the packaged figures and the database that they make."""
+    figures = snapshot.load_snapshot()
+    with tempfile.TemporaryDirectory(prefix="tessera-docs-") as folder:
+        database = build_database(Path(folder) / "targets.duckdb", figures).path
+        training = selection.read_targets(database)
+        sets = {
+            "everything": figures,
+            "training.yaml": training,
+            "production.yaml": selection.read_targets(database, Path("production")),
+            "validation.yaml": selection.read_comparison(database),
+        }
+        return {
+            "counts": report.counts_with_sum(figures),
+            "sources": report.sources(figures),
+            "files": _official_files(),
+            "sets": _sets(sets),
+            "training": report.variable_counts(training),
+            "factors": _factors(reading.read_table(database, "uprating_factors")),
+            "severities": report.severities(database),
+            "excluded": report.excluded_groups(database),
+        }
+
+
+def _official_files() -> pd.DataFrame:
+    """Every official file of the targets: what it is, whether it is pinned and at hand, and its address."""
+    rows = [
+        {
+            "file": file.title,
+            "figures": "read" if file.loader else "serves uprating or checks",
+            "in the package": "yes" if file.at_hand else "no",
+            "sha256": "pinned" if file.sha256 else "not pinned",
+            "address": file.url,
+        }
+        for file in official_files().values()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _sets(sets: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Targets of each configuration by level."""
+    counts = pd.DataFrame({name: table["geo_level"].value_counts() for name, table in sets.items()}).T
+    counts = counts.reindex(columns=list(GEO_LEVELS)).fillna(0).astype(int)
+    return counts.assign(total=counts.sum(axis=1)).rename_axis("configuration").rename_axis(columns=None).reset_index()
+
+
+def _factors(factors: pd.DataFrame) -> pd.DataFrame:
+    """Growth to the model year by source and what it follows: how many items, and the range of their factors."""
+    groups = factors.groupby(["source", "year", "follows"], sort=True)["factor"]
+    table = groups.agg(items="size", smallest="min", largest="max").reset_index()
+    return table.assign(
+        year=table["year"].astype(str), smallest=table["smallest"].round(4), largest=table["largest"].round(4)
+    )
 
 
 def render(page: str, named: dict[str, str]) -> str:

@@ -6,15 +6,18 @@ Exit codes: 0 done, 1 a `TesseraError` (its message on standard error), 2 bad ar
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from tessera import __version__
+from tessera.cli_download import add_download_command
 from tessera.cli_fit import run_fit_command
 from tessera.cli_fit_options import add_fit_options, joined
 from tessera.cli_package import add_package_commands
+from tessera.cli_targets import add_targets_commands
 from tessera.config import paths
 from tessera.errors import TesseraError
 
@@ -27,7 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = joined(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given).parse_args(given)
     try:
-        print("\n".join(options.command(options)))
+        for line in options.command(options):
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has left, as `head` does. The interpreter flushes again at its end, and must find somewhere to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except TesseraError as error:
         print(f"tessera: {error}", file=sys.stderr)
         return 1
@@ -55,7 +63,9 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
     if given[:1] == ["fit"]:
         add_fit_options(one)
         one.set_defaults(command=partial(run_fit_command, parser=one, given=given[1:]))
+    add_download_command(commands)
     add_package_commands(commands)
+    add_targets_commands(commands)
     one = add("releases", help="released versions, the current one marked")
     one.set_defaults(command=_releases)
     one = add("rollback", help="make an earlier version the current one")

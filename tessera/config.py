@@ -99,3 +99,11 @@ def paths(home: str | os.PathLike[str] | None = None) -> Paths:
     if configured:
         return Paths(Path(configured).resolve())
     return Paths(Path(__file__).resolve().parent.parent / "var")
+
+
+def offline() -> bool:
+    """Whether `$TESSERA_OFFLINE` switches downloads off: 1 does, 0 or nothing does not."""
+    configured = os.environ.get("TESSERA_OFFLINE", "0") or "0"
+    if configured not in ("0", "1"):
+        raise ConfigError(f"TESSERA_OFFLINE is {configured!r}; wanted 1 (no downloads) or 0. Set it and run again.")
+    return configured == "1"

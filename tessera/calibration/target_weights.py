@@ -2,7 +2,8 @@
 
     g_t = n_targets / (n_groups * size of t's group) * multiplier of the group,  0 for a target held out
 
-Folds are dealt by a hash of a target's name, so that a target stays in its fold whatever else is in the table.
+Folds are dealt by a hash of a target's stratum, so that all figures of a place and domain are held out together, and a
+target stays in its fold whatever else is in the table.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pandas as pd
 
 from tessera.calibration.options import FitOptions
 from tessera.errors import FitError
+from tessera.targets.folds import COLUMN, folds_of
 
 _COLUMNS = {
     "variable": ("variable",),
@@ -50,7 +52,12 @@ def held_out(targets: pd.DataFrame, folds: int, fold: int | None) -> npt.NDArray
 
 
 def fold_of(targets: pd.DataFrame, folds: int) -> npt.NDArray[np.int64]:
-    """Fold of each target, 0 to folds - 1, by a hash of its name; shape (n_targets,)."""
+    """Fold of each target, 0 to folds - 1, shape (n_targets,): by its stratum, or by name in a table without strata.
+
+    Tables of the target database have the stratum's `definition_hash`; packages of earlier versions do not.
+    """
+    if COLUMN in targets:
+        return folds_of(targets, folds)
     digests = (hashlib.blake2b(str(name).encode(), digest_size=8).digest() for name in targets["name"])
     return np.array([int.from_bytes(digest, "little") % folds for digest in digests], dtype=np.int64)
 

@@ -13,6 +13,7 @@ so. A sum over fewer clones is a sum of the same values, so that what is compare
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from tessera.parallel import fork_map
 from tessera.random import generator
 from tessera.rules.values import EntityValues
 
+_LOGGER = logging.getLogger(__name__)
 FloatArray = npt.NDArray[np.float64]
 TOLERANCE = 1e-6
 KINDS: tuple[AreaKind, ...] = ("national", "state", "district", "city")
@@ -114,6 +116,7 @@ def verify_package(
     Raises:
         MatrixError: an area without a clone of positive weight.
     """
+    _LOGGER.info("verify: loading the rules engine, then %d areas", len(chosen))
     rules.load()
     samples = [_records(one, assembler, weights, most, seed) for one in chosen]
     _ = matrix.factors, matrix.layout  # made once, and shared with the workers
@@ -123,7 +126,12 @@ def verify_package(
         path = folder / one.relative_path
         write_area(assembler.assemble(records, weights[records]), path)
         rows = _compared(matrix, records, weights[records], path, rules)
-        return Verified(one.key, one.kind, len(records), of, rows.assign(area=one.key)[list(COLUMNS)])
+        found = Verified(one.key, one.kind, len(records), of, rows.assign(area=one.key)[list(COLUMNS)])
+        _LOGGER.info(
+            "verify: %s, area %d of %d: %d target rows, largest relative difference %.1e",
+            one.key, number + 1, len(chosen), len(rows), found.largest,
+        )  # fmt: skip
+        return found
 
     return fork_map(compare, range(len(chosen)), workers)
 

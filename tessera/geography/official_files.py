@@ -1,7 +1,7 @@
 """Which official block files there are, where they are published and where they lie below `raw/`; none is read here.
 
-106 files: four of the nation and two a state (`sources/data/official_block_files.json`). They are asked for together: a
-message lists every one that is absent, with its URL, so that a user fetches them in one go.
+106 files: four of the nation and two a state (`sources/data/official_block_files.json`). They are asked for together:
+those that are absent are downloaded in one go, and a message lists every one that could not be had, with its URL.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from pathlib import Path
 
 from tessera.errors import SourceError
 from tessera.geography.areas import State, states
+from tessera.sources.cache import obtain
+from tessera.sources.download import Fetched, Limits
 from tessera.sources.marks import is_synthetic, sidecar_of
-from tessera.sources.registry import OfficialFile
+from tessera.sources.registry import SYNTHETIC_ADVICE, OfficialFile
 from tessera.store import sha256_of
 
 
@@ -70,20 +72,28 @@ def block_files() -> BlockFiles:
     )
 
 
-def check_present(raw: Path, files: BlockFiles) -> None:
-    """Refuse a folder of source files in which block files are absent, synthetic or not the pinned ones.
+def obtain_blocks(
+    raw: Path, files: BlockFiles, *, offline: bool | None = None, limits: Limits | None = None
+) -> list[Fetched]:
+    """Download the block files that are absent from a folder of source files; returns those.
 
     Raises:
-        SourceError: names every absent file and its URL, or the first that is not what it should be.
+        SourceError: names every file that could not be had and its URL.
+        StorageError: the disk is full or cannot be written.
     """
-    absent = [file for file in files.all() if not (raw / file.path).is_file()]
-    if absent:
-        lines = "\n".join(f"  {raw / file.path}  <-  {file.url}" for file in absent)
-        raise SourceError(
-            f"census_blocks: {len(absent)} of {len(files.all())} official block files are absent from {raw}. "
-            f"{files.note} Get them and put them at these paths (this version does not download), or run with "
-            f"synthetic sources:\n{lines}"
-        )
+    kind, note = "official block files", f"{files.note} {SYNTHETIC_ADVICE}"
+    return obtain(files.all(), raw, what="census_blocks", kind=kind, note=note, offline=offline, limits=limits)
+
+
+def check_present(raw: Path, files: BlockFiles) -> None:
+    """Download block files that are absent; refuse those that are synthetic or not the pinned ones.
+
+    Raises:
+        SourceError: names every absent file that could not be had and its URL, or the first that is not what it should
+            be.
+        StorageError: the disk is full or cannot be written.
+    """
+    obtain_blocks(raw, files)
     for file in files.all():
         path = raw / file.path
         # Hashing gigabytes takes a while: only where a hash is pinned, or a sidecar has to be compared with one.

@@ -165,10 +165,11 @@ def _block_files(road: Road) -> str:
     """Sizes and times of the official block files, which are too large to be hashed each time; empty for synthetic."""
     if road.sources == "synthetic":
         return ""
-    from tessera.geography.official_files import block_files
+    from tessera.geography.official_files import block_files, obtain_blocks
 
-    found = [road.paths.raw / file.path for file in block_files().all()]
-    seen = [f"{path.stat().st_size} {path.stat().st_mtime_ns}" if path.exists() else "absent" for path in found]
+    obtain_blocks(road.paths.raw, block_files())
+    found = [(road.paths.raw / file.path).stat() for file in block_files().all()]
+    seen = [f"{status.st_size} {status.st_mtime_ns}" for status in found]
     return hashlib.sha256("\n".join(seen).encode()).hexdigest()
 
 
@@ -192,12 +193,13 @@ def _targets(road: Road, store: StageStore) -> Stage:
 
 def _package(road: Road, store: StageStore, rules: Rules, frame: Stage, clones: Stage, targets: Stage) -> Stage:
     from tessera.pytree.storage.fingerprint import tree_sha256
+    from tessera.rules.state_values import METHOD
     from tessera.rules.takeup import published_rates
 
     rates = published_rates()
     inputs = _inputs(
         road, base=frame.sha256, clones=clones.sha256, targets=targets.sha256, rates=tree_sha256(rates),
-        rules=rules.version, sources=road.sources, scale=road.scale.name, initial_weights=road.weights,
+        rules=rules.version, method=METHOD, sources=road.sources, scale=road.scale.name, initial_weights=road.weights,
         output=str(road.package),
     )  # fmt: skip
     return store.stage(

@@ -2,8 +2,8 @@
 
 - synthetic: each source is written by its writer, unless the file at hand is the one that it would write (its sidecar
 says so).
-- official: each file must be there, be no synthetic one, and have the pinned sha256 where one is known. Downloading is
-not done here.
+- official: absent files are downloaded (`cache`, `download`), unless `$TESSERA_OFFLINE` or the caller says not to;
+licensed ones must be supplied. A file at hand must be no synthetic one, and have the pinned sha256 where one is known.
 
 URLs and hashes are data (`data/official_files.json`). A file without a synthetic mark is never overwritten.
 """
@@ -20,10 +20,13 @@ from pathlib import Path
 
 from tessera.config import Paths, Scale, SourceMode
 from tessera.errors import SourceError
+from tessera.sources.cache import absent, obtain
+from tessera.sources.download import Fetched, Limits
 from tessera.sources.marks import is_synthetic, read_mark, sidecar_of
 from tessera.store import sha256_of
 
 _LOG = logging.getLogger(__name__)
+SYNTHETIC_ADVICE = "A run with synthetic sources needs none of them."
 Sizes = dict[str, int]
 Writer = Callable[[Path, Sizes, int], Path]
 
@@ -47,6 +50,7 @@ class SourceFile:
         primary: path below `raw/` of what the reader is given (a file, or a folder of files).
         files: all files that the reader opens.
         note: publisher and licence, in words.
+        licensed: whether the files cannot be downloaded: who has a licence puts them into `raw/`.
         sizes: settings of the synthetic writer at a scale.
         write: synthetic writer: folder, sizes, seed -> path of `primary`.
     """
@@ -56,6 +60,7 @@ class SourceFile:
     primary: str
     files: tuple[OfficialFile, ...]
     note: str
+    licensed: bool
     sizes: Callable[[Scale], Sizes]
     write: Writer
 
@@ -68,13 +73,14 @@ def sources() -> dict[str, SourceFile]:
     return {name: _source(name, entry) for name, entry in stored.items()}
 
 
-def prepare(paths: Paths, mode: SourceMode, scale: Scale, seed: int) -> dict[str, Path]:
+def prepare(paths: Paths, mode: SourceMode, scale: Scale, seed: int, *, offline: bool | None = None) -> dict[str, Path]:
     """Make sure that every source's files are in `raw/`.
 
     Args:
         paths: the store.
         mode: "synthetic" or "official".
         scale, seed: of the synthetic files; unused for official ones.
+        offline: download no official file; None for what the environment says (`config.offline`).
 
     Returns:
         Path to give to each source's reader, by source name.
@@ -82,19 +88,27 @@ def prepare(paths: Paths, mode: SourceMode, scale: Scale, seed: int) -> dict[str
     Raises:
         SourceError: see `prepare_source`.
     """
-    return {name: prepare_source(source, paths, mode, scale, seed) for name, source in sources().items()}
+    return {
+        name: prepare_source(source, paths, mode, scale, seed, offline=offline) for name, source in sources().items()
+    }
 
 
-def prepare_source(source: SourceFile, paths: Paths, mode: SourceMode, scale: Scale, seed: int) -> Path:
+def prepare_source(
+    source: SourceFile, paths: Paths, mode: SourceMode, scale: Scale, seed: int, *, offline: bool | None = None
+) -> Path:
     """Make sure that one source's files are in `raw/`; returns the path to give to its reader.
 
     Raises:
-        SourceError: an official file is absent, synthetic or of another sha256; or an unmarked file, which may be
-            official, lies where a synthetic one is to be written.
+        SourceError: an official file cannot be had, is synthetic or of another sha256; or an unmarked file, which may
+            be official, lies where a synthetic one is to be written.
+        StorageError: the disk is full or cannot be written.
     """
     if mode == "official":
+        # What is at hand first: hours of downloading are no use beside a file that will be refused.
         for file in source.files:
-            _check_official(source, file, paths.raw / file.path)
+            if (paths.raw / file.path).is_file():
+                _check_official(source, file, paths.raw / file.path)
+        obtain_source(source, paths.raw, offline=offline)
         return paths.raw / source.primary
     sizes = source.sizes(scale)
     # Every file is looked at, so that one that may be official stops the writer before it begins.
@@ -105,6 +119,34 @@ def prepare_source(source: SourceFile, paths: Paths, mode: SourceMode, scale: Sc
         if written != paths.raw / source.primary:
             raise SourceError(f"Writer of {source.name} wrote {written}; wanted {paths.raw / source.primary}.")
     return paths.raw / source.primary
+
+
+def obtain_source(
+    source: SourceFile, raw: Path, *, offline: bool | None = None, limits: Limits | None = None
+) -> list[Fetched]:
+    """Download the files of a source that are absent; returns those.
+
+    What is at hand is not looked into (`prepare_source` does).
+
+    Raises:
+        SourceError: files that could not be had, or that must be supplied because they are licensed.
+        StorageError: the disk is full or cannot be written.
+    """
+    missing = absent(source.files, raw)
+    for file in missing:
+        if sidecar_of(raw / file.path).exists():
+            raise SourceError(
+                f"{sidecar_of(raw / file.path)}: describes a synthetic file that is no longer there, so an official "
+                "one cannot take its place. Delete it and run again."
+            )
+    if missing and source.licensed:
+        places = " and ".join(str(raw / file.path) for file in missing)
+        raise SourceError(
+            f"{source.name}: {len(missing)} of {len(source.files)} official files ({source.year}) are absent. "
+            f"{source.note} See {missing[0].url}. Put what you receive at {places}, or run with synthetic sources."
+        )
+    note = f"{source.note} {SYNTHETIC_ADVICE}"
+    return obtain(source.files, raw, what=source.name, note=note, offline=offline, limits=limits)
 
 
 def _is_current(source: SourceFile, path: Path, sizes: Sizes, seed: int) -> bool:
@@ -129,12 +171,6 @@ def _is_current(source: SourceFile, path: Path, sizes: Sizes, seed: int) -> bool
 
 
 def _check_official(source: SourceFile, file: OfficialFile, path: Path) -> None:
-    if not path.is_file():
-        raise SourceError(
-            f"{path}: official file of {source.name} ({source.year}) is absent. {source.note} Get it from "
-            f"{file.url} and put it at "
-            "that path (this version does not download), or run with synthetic sources."
-        )
     sha256 = sha256_of(path)
     if is_synthetic(path, sha256):
         raise SourceError(
@@ -159,6 +195,7 @@ def _source(name: str, entry: dict[str, object]) -> SourceFile:
         primary=str(entry["primary"]),
         files=tuple(OfficialFile(str(file["path"]), str(file["url"]), file["sha256"]) for file in files),
         note=str(entry["note"]),
+        licensed=bool(entry.get("licensed", False)),
         sizes=lambda scale: _sizes(name, scale),
         write=lambda folder, sizes, seed: _write(name, folder, sizes, seed),
     )

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from tessera.errors import TargetError
 
-GEOGRAPHIC = ("state_fips", "congressional_district_geoid")
+# What places a stratum; the last names a city by the lowest FIPS code of its counties (see `strata`).
+GEOGRAPHIC = ("state_fips", "congressional_district_geoid", "city_county_fips")
 COUNTS = {
     f"{entity}_count": entity for entity in ("person", "household", "tax_unit", "spm_unit", "family", "marital_unit")
 }

@@ -13,10 +13,12 @@ from typing import Any, Literal, cast
 
 import pandas as pd
 
-GeoLevel = Literal["national", "state", "district"]
+GeoLevel = Literal["national", "state", "district", "city"]
 Constraint = tuple[str, str, float]
 
-GEO_LEVELS: tuple[GeoLevel, ...] = ("national", "state", "district")
+# The year that all figures are brought to.
+MODEL_YEAR = 2024
+GEO_LEVELS: tuple[GeoLevel, ...] = ("national", "state", "district", "city")
 COLUMNS = (
     "source", "table", "url", "vintage", "year", "geo_level", "geo_id", "variable", "constraints", "reform", "unit",
     "value", "raw_value", "uprating", "reconciliation", "period",

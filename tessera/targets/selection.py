@@ -1,15 +1,18 @@
 """Which targets a fit uses: include and exclude rules in YAML, applied to the target database in SQL (read-only).
 
-A rule is a mapping with any of `variable`, `geo_level`, `domain` (the domain's variables in alphabetical order, joined
-by commas; "" for everybody), `source`, and `constraint` (one [variable, operation, value] that the stratum must have).
-`include` rules select (all, without any), `exclude` rules then remove. A rule that matches nothing is an error, and so
-are two sources for one concept at one place.
+A rule is a mapping with any of `variable`, `geo_level`, `geo_id`, `domain` (the domain's variables in alphabetical
+order, joined by commas; "" for everybody), `source`, and `constraint` (one [variable, operation, value] that the
+stratum must have). A list of values stands for a rule each. `include` rules select (all, without any), `exclude` rules
+then remove. A rule that matches nothing is an error, and so are two sources for one concept at one place.
+
+`extends` names a configuration whose rules come first. `purpose: compare` is for reading and not for fitting: several
+sources of one concept may stand beside each other, and targets that the database has set aside as contradictory stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import itertools
+import logging
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,14 +22,23 @@ import pandas as pd
 import yaml
 
 from tessera.errors import TargetError
+from tessera.targets.reading import open_database, table_names
 
 if TYPE_CHECKING:
     import duckdb
 
+_LOG = logging.getLogger(__name__)
 TRAINING = "training.yaml"
+TRAINING_SET = Path("training")
+# Configurations in the package, by the name that may be given in place of a file.
+PACKAGED = ("training", "production", "validation")
+VALIDATION_SET = Path("validation")
+PURPOSES = ("fit", "compare")
 COLUMNS = ("target_id", "name", "variable", "geo_level", "geo_id", "constraints", "value", "period", "source", "unit",
-           "stratum_id", "reform")  # fmt: skip
-_KEYS = ("variable", "geo_level", "domain", "source")
+           "stratum_id", "reform", "definition_hash")  # fmt: skip
+EXCLUDED = "excluded"
+_KEYS = ("variable", "geo_level", "geo_id", "domain", "source")
+_TOP = ("include", "exclude", "extends", "purpose")
 
 
 @dataclass(frozen=True)
@@ -57,90 +69,225 @@ class Rule:
 
 @dataclass(frozen=True)
 class Selection:
-    """A target configuration: rules that include (none: everything) and rules that then exclude."""
+    """A target configuration.
+
+    Attributes:
+        include: rules that select; without any, everything is selected.
+        exclude: rules that then remove.
+        purpose: `fit`, or `compare` for a set that is read and not fitted.
+    """
 
     include: tuple[Rule, ...]
     exclude: tuple[Rule, ...]
+    purpose: str = "fit"
 
 
-def read_selection(config: Path | None = None) -> Selection:
-    """A target configuration from a YAML file; the packaged training set by default.
+def read_selection(config: Path | None = None, *, comparing: bool = False) -> Selection:
+    """A target configuration.
+
+    Args:
+        config: a YAML file, or the name of a packaged one (`training`, `production`, `validation`); the packaged
+            training set by default.
+        comparing: take a configuration whose purpose is to compare as well.
 
     Raises:
-        TargetError: no such file, no YAML mapping, an unknown key.
+        TargetError: no such file, no YAML mapping, an unknown key or purpose, configurations that extend each other, a
+            set to compare where one to fit is wanted.
     """
-    label = str(config) if config is not None else TRAINING
-    if config is not None and not config.is_file():
-        raise TargetError(f"{config}: no such target configuration; leave it out for the packaged training set.")
-    packaged = resources.files("tessera.targets").joinpath(TRAINING)
-    text = packaged.read_text(encoding="utf-8") if config is None else config.read_text(encoding="utf-8")
-    try:
-        content = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise TargetError(f"{label}: not readable as YAML ({error}).") from error
-    if not isinstance(content, dict) or set(content) - {"include", "exclude"}:
-        raise TargetError(f"{label}: wanted a mapping with include and exclude alone; it reads {str(content)[:60]!r}.")
-    return Selection(
-        tuple(_rule(entry, label) for entry in content.get("include") or []),
-        tuple(_rule(entry, label) for entry in content.get("exclude") or []),
-    )
+    selection = _read(config, ())
+    if selection.purpose != PURPOSES[0] and not comparing:
+        raise TargetError(
+            f"{config}: its purpose is to {selection.purpose}, and its targets may contradict each other; wanted a "
+            f"configuration to {PURPOSES[0]}, such as {PACKAGED[0]} or {PACKAGED[1]}."
+        )
+    return selection
 
 
 def read_targets(database: Path, config: Path | None = None) -> pd.DataFrame:
-    """The targets that a configuration selects.
+    """The targets that a configuration selects for a fit.
 
     Args:
         database: written by `build_database`; opened read-only.
-        config: a YAML file; the packaged training set by default.
+        config: as in `read_selection`.
 
     Returns:
-        Columns of `COLUMNS`, in order of target_id.
+        Columns of `COLUMNS`, in order of target_id. Targets that the database has set aside are not among them.
 
     Raises:
         TargetError: no such database, a rule that matches nothing, nothing left, two sources for one concept.
     """
-    selection = read_selection(config)
-    with _open(database) as connection:
-        included = [_matching(connection, rule, database) for rule in selection.include]
-        excluded = [_matching(connection, rule, database) for rule in selection.exclude]
-        targets = connection.execute(f"select {', '.join(COLUMNS)} from target_overview order by target_id").df()
-    chosen = set().union(*included) if included else set(targets["target_id"])
-    chosen -= set().union(*excluded)
-    targets = targets[targets["target_id"].isin(chosen)].reset_index(drop=True)
-    if targets.empty:
-        raise TargetError(f"{config or TRAINING} leaves no target of {database}; its exclude rules remove all of them.")
+    targets = _apply(database, config, read_selection(config))
+    aside = targets.pop("set_aside")
+    if aside.any():
+        _LOG.warning("%d selected targets contradict others and are not fitted (table %s)", aside.sum(), EXCLUDED)
+        targets = targets[~aside].reset_index(drop=True)
     _check_one_source(targets, config)
     return targets
 
 
+def read_comparison(database: Path, config: Path | None = None) -> pd.DataFrame:
+    """The targets that a configuration selects, for looking at: contradictions among them are no error.
+
+    Args:
+        database: as in `read_targets`.
+        config: as in `read_selection`; the packaged validation set by default.
+
+    Returns:
+        Columns of `COLUMNS`, then set_aside (the database lists it as too far from others of its concept), in order of
+        target_id.
+    """
+    chosen = VALIDATION_SET if config is None else config
+    return _apply(database, chosen, read_selection(chosen, comparing=True))
+
+
 def read_all_targets(database: Path) -> pd.DataFrame:
     """Every target of a database (columns of `COLUMNS`), with the sources that contradict each other among them."""
-    with _open(database) as connection:
-        return connection.execute(f"select {', '.join(COLUMNS)} from target_overview order by target_id").df()
+    with open_database(database) as connection:
+        return _read_rows(connection, None)
 
 
-def _rule(entry: Any, label: str) -> Rule:
+def _read(config: Path | None, above: tuple[str, ...]) -> Selection:
+    label, text = _text(config)
+    if label in above:
+        raise TargetError(f"{label}: extends itself ({' -> '.join((*above, label))}); remove one extends.")
+    try:
+        content = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise TargetError(f"{label}: not readable as YAML ({error}).") from error
+    if not isinstance(content, dict) or set(content) - set(_TOP):
+        raise TargetError(f"{label}: wanted a mapping with {', '.join(_TOP)} alone; it reads {str(content)[:60]!r}.")
+    purpose = content.get("purpose", PURPOSES[0])
+    if purpose not in PURPOSES:
+        raise TargetError(f"{label}: purpose is {purpose!r}; wanted one of {', '.join(PURPOSES)}.")
+    base = Selection((), ())
+    if content.get("extends"):
+        base = _read(_beside(config, str(content["extends"])), (*above, label))
+    return Selection(
+        base.include + _rules(content, "include", label), base.exclude + _rules(content, "exclude", label), purpose
+    )
+
+
+def _text(config: Path | None) -> tuple[str, str]:
+    """Label and content of a configuration: a file, or a packaged one by its name."""
+    if config is not None and config.is_file():
+        return str(config), config.read_text(encoding="utf-8")
+    name = TRAINING.removesuffix(".yaml") if config is None else str(config)
+    if name not in PACKAGED:
+        raise TargetError(
+            f"{config}: no such target configuration; name a YAML file or one of {', '.join(PACKAGED)}, or leave it "
+            "out for the packaged training set."
+        )
+    file = resources.files("tessera.targets").joinpath(f"{name}.yaml")
+    return f"{name}.yaml", file.read_text(encoding="utf-8")
+
+
+def _beside(config: Path | None, named: str) -> Path:
+    """The configuration that another one extends: a packaged name, or a file beside it."""
+    return Path(named) if named in PACKAGED or config is None else config.parent / named
+
+
+def _rules(content: dict[str, Any], kind: str, label: str) -> tuple[Rule, ...]:
+    entries = content.get(kind) or []
+    if not isinstance(entries, list):
+        raise TargetError(f"{label}: {kind} is {str(entries)[:60]!r}; wanted a list of rules.")
+    return tuple(rule for entry in entries for rule in _expanded(entry, label))
+
+
+def _expanded(entry: Any, label: str) -> list[Rule]:
+    """The rules that an entry stands for: one for every combination of its lists' values."""
     if not isinstance(entry, dict) or not entry or set(entry) - {*_KEYS, "constraint"}:
         raise TargetError(f"{label}: rule {entry!r}; wanted a mapping with any of {', '.join(_KEYS)}, constraint.")
     constraint = entry.get("constraint")
-    if constraint is not None and not (isinstance(constraint, list) and len(constraint) == 3):
-        raise TargetError(f"{label}: rule {entry!r}; constraint is written [variable, operation, value].")
-    equal = tuple((key, str(entry[key])) for key in _KEYS if key in entry)
-    triple = (str(constraint[0]), str(constraint[1]), float(constraint[2])) if constraint else None
-    return Rule(equal, triple)
+    triple: tuple[str, str, float] | None = None
+    if constraint is not None:
+        try:
+            variable, operation, value = constraint
+            triple = str(variable), str(operation), float(value)
+        except (TypeError, ValueError) as error:
+            raise TargetError(
+                f"{label}: rule {entry!r}; constraint is written [variable, operation, number]."
+            ) from error
+    keys = [key for key in _KEYS if key in entry]
+    values = [entry[key] if isinstance(entry[key], list) else [entry[key]] for key in keys]
+    for key, listed in zip(keys, values, strict=True):
+        if not listed or any(isinstance(one, dict | list) or one is None for one in listed):
+            raise TargetError(f"{label}: rule {entry!r}; {key} is {entry[key]!r}, wanted a value or a list of values.")
+    chosen = itertools.product(*([str(one) for one in listed] for listed in values))
+    return [Rule(tuple(zip(keys, combination, strict=True)), triple) for combination in chosen]
+
+
+def _make_overview(connection: duckdb.DuckDBPyConnection) -> None:
+    """What rules look at, joined once, so that every rule reads one narrow table."""
+    columns = ", ".join(("target_id", "stratum_id", *_KEYS))
+    connection.execute(f"create temporary table overview as select {columns} from target_overview")
+
+
+def _read_rows(connection: duckdb.DuckDBPyConnection, chosen: set[int] | None) -> pd.DataFrame:
+    """The chosen targets, or all of them, with `COLUMNS`."""
+    columns = ", ".join(f"target_overview.{column}" for column in COLUMNS if column != "definition_hash")
+    among = ""
+    if chosen is not None:
+        connection.register("chosen", pd.DataFrame({"target_id": pd.Series(sorted(chosen), dtype="int64")}))
+        among = "semi join chosen using (target_id)"
+    return connection.execute(
+        f"select {columns}, strata.definition_hash from target_overview join strata using (stratum_id) {among} "
+        "order by target_id"
+    ).df()
+
+
+def _apply(database: Path, config: Path | None, selection: Selection) -> pd.DataFrame:
+    """Targets that rules select, with the column set_aside."""
+    with open_database(database) as connection:
+        _make_overview(connection)
+        chosen = _chosen(connection, selection, database)
+        aside = _set_aside(connection)
+        targets = _read_rows(connection, chosen)
+    if targets.empty:
+        raise TargetError(f"{config or TRAINING} leaves no target of {database}; its exclude rules remove all of them.")
+    return targets.assign(set_aside=targets["target_id"].isin(aside))
+
+
+def _chosen(connection: duckdb.DuckDBPyConnection, selection: Selection, database: Path) -> set[int]:
+    included = [_matching(connection, rule, database) for rule in selection.include]
+    excluded = [_matching(connection, rule, database) for rule in selection.exclude]
+    if not included:
+        included = [{int(row[0]) for row in connection.execute("select target_id from overview").fetchall()}]
+    return set().union(*included) - set().union(*excluded)
 
 
 def _matching(connection: duckdb.DuckDBPyConnection, rule: Rule, database: Path) -> set[int]:
     condition, parameters = rule.where()
-    found = connection.execute(f"select target_id from target_overview where {condition}", parameters).fetchall()
+    found = connection.execute(f"select target_id from overview where {condition or 'true'}", parameters).fetchall()
     if found:
         return {int(row[0]) for row in found}
-    column, value = rule.equal[0] if rule.equal else ("variable", "")
-    known = connection.execute(f"select distinct {column} from target_overview order by 1").fetchall()
-    raise TargetError(
-        f"The rule {rule.text} matches no target of {database}. {column} {value!r} among "
-        f"{', '.join(repr(row[0]) for row in known[:12])} ...: correct the rule, or remove it."
-    )
+    raise TargetError(f"The rule {rule.text} matches no target of {database}. {_advice(connection, rule)}")
+
+
+def _advice(connection: duckdb.DuckDBPyConnection, rule: Rule) -> str:
+    """Which condition of a rule without a match is at fault, and what the database has in its place.
+
+    Conditions are taken in turn, as long as targets are left; the first that leaves none is named.
+    """
+    kept: tuple[tuple[str, str], ...] = ()
+    for column, value in rule.equal:
+        condition, parameters = Rule((*kept, (column, value)), None).where()
+        if connection.execute(f"select 1 from overview where {condition} limit 1", parameters).fetchone() is None:
+            before, given = Rule(kept, None).where()
+            known = connection.execute(
+                f"select distinct {column} from overview where {before or 'true'} order by 1", given
+            ).fetchall()
+            shown = ", ".join(repr(row[0]) for row in known[:12]) + (" ..." if len(known) > 12 else "")
+            with_those = f" with {Rule(kept, None).text}" if kept else ""
+            return f"{column} {value!r} is not among the targets{with_those}, which have {shown}: correct or remove it."
+        kept = (*kept, (column, value))
+    return f"No stratum of those targets has the constraint {rule.constraint}: correct or remove it."
+
+
+def _set_aside(connection: duckdb.DuckDBPyConnection) -> set[int]:
+    """Targets that the database lists as too far from others of their concept to be fitted with them."""
+    if EXCLUDED not in table_names(connection):
+        return set()
+    return {int(row[0]) for row in connection.execute(f"select target_id from {EXCLUDED}").fetchall()}
 
 
 def _check_one_source(targets: pd.DataFrame, config: Path | None) -> None:
@@ -152,21 +299,3 @@ def _check_one_source(targets: pd.DataFrame, config: Path | None) -> None:
             f"{config or TRAINING} selects two sources for one concept: {names[0]} and {names[1]} ({len(twice)} such). "
             "Name the source in the include rule, or exclude one."
         )
-
-
-@contextmanager
-def _open(database: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    import duckdb
-
-    if not database.is_file():
-        raise TargetError(
-            f"{database}: no such target database; build it with tessera.targets.database.build_database."
-        )
-    try:
-        connection = duckdb.connect(str(database), read_only=True)
-    except duckdb.Error as error:
-        raise TargetError(f"{database}: not a readable target database ({error}); build it again.") from error
-    try:
-        yield connection
-    finally:
-        connection.close()

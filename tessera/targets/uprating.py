@@ -1,152 +1,188 @@
-"""Bringing figures of another year to the model year 2024, with factors derived from official figures of both years.
+"""Bringing figures of another year to the model year: each by the rule of its source, with the growth that is measured.
 
-Two steps for IRS items of tax year 2022. To 2023: the growth that Publication 1304 (tables 1.4, 2.5) measures for the
-nation, for AGI and returns class by class. To 2024: amounts grow as CBO's line of the same income (AGI where CBO has
-none), returns and counts as the resident population (Census, vintage 2024). Classes of AGI: nobody publishes the year
-2024 by class, so every income is taken to grow by g = (AGI growth) / (returns growth), and the bounds of the classes
-move by g with it, which keeps each class's mean inside it. Figures of 2024 already are left as published.
+The factor is recorded on each figure (column `uprating`), and its period becomes the model year. Classes of AGI move
+with their bounds (see `growth`). Where a rule goes by class of AGI, a total whose classes are all among the figures of
+its place is their sum, so that the mix of incomes of a state or district decides how it grows.
 
-Holds no file formats; `measure` reads through the loaders. A factor is recorded on each figure (column `uprating`).
+Figures of the model year are left as published, and so are those with the rule `none`. Holds no rules and reads no
+file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from tessera.errors import SourceError, TargetError
-from tessera.targets.figures import constraints_from_json, constraints_to_json, records
-from tessera.targets.loaders import cbo, soi_national, soi_states
-from tessera.targets.loaders.common import number, read_csv, require_columns
+from tessera.errors import TargetError
+from tessera.targets.catalogue import COUNTS
+from tessera.targets.classes import EVERYBODY, class_links, moved, split
+from tessera.targets.figures import MODEL_YEAR, constraints_from_json
+from tessera.targets.growth import NOISE, SOI_YEAR, Growth
+from tessera.targets.uprating_rules import UpratingRule, UpratingRules
 
-MODEL_YEAR = 2024
-# Item of Historic Table 2 -> CBO line that it follows from 2023 to 2024; AGI for the rest.
-_CBO_LINE = {
-    "A00200": "wages_and_salaries",
-    "A00300": cbo.ONLY_GROWTH[0],
-    "A00600": cbo.ONLY_GROWTH[0],
-    "A00650": "qualified_dividend_income",
-    "A00900": cbo.ONLY_GROWTH[1],
-    "A01000": "net_capital_gain",
-    "A26270": cbo.ONLY_GROWTH[1],
-    "A04475": cbo.ONLY_GROWTH[1],
-    "A59660": "wages_and_salaries",
-}
-# Items without a line of their own in table 1.4: the tax follows the tax before credits; child credits are fixed
-# dollars a child, so they follow the number of returns.
-_SOI_PROXY = {"A06500": "A05800"}
-_AGI = "adjusted_gross_income"
-_FOLLOW_RETURNS = ("A07225", "A11070")
+__all__ = ["MODEL_YEAR", "applied_factors", "uprate"]
+_Key = tuple[str, str, str, int]
+_KEY = ["source", "variable", "constraints", "year"]
+# Rules under which the bounds of classes of AGI move: those that follow incomes.
+_INCOMES = ("agi_class", "soi", "soi_returns", "cbo", "marketplace")
+# Rules that measure classes of AGI by themselves.
+_BY_CLASS = ("agi_class", "soi", "soi_returns")
+FACTORS = (*_KEY, "follows", "factor")
+DERIVED = " (sum of "
+
+
+def uprate(figures: pd.DataFrame, growth: Growth, rules: UpratingRules | None = None) -> pd.DataFrame:
+    """Figures with value, uprating, period and constraints of the model year.
+
+    Args:
+        figures: as the loaders give them, columns of `figures.COLUMNS`.
+        growth: measured from the official files.
+        rules: the packaged ones by default.
+
+    Raises:
+        TargetError: a figure of another year that no rule is for, or whose rule has no factor for it.
+    """
+    rules = rules or UpratingRules.packaged()
+    old = figures[figures["year"] != MODEL_YEAR]
+    keys = old[_KEY].drop_duplicates()
+    found = {key: _Found.of(key, growth, rules) for key in _keys(keys)}
+    of_rows = [found[key] for key in _keys(old)]
+    uprated = figures.copy()
+    if of_rows:
+        places = [_state(level, place) for level, place in zip(old["geo_level"], old["geo_id"], strict=True)]
+        uprated.loc[old.index, "uprating"] = [one.factor(place) for one, place in zip(of_rows, places, strict=True)]
+        uprated.loc[old.index, "constraints"] = [one.constraints for one in of_rows]
+        by_class = old.index[[one.rule.follows.partition(":")[0] in _BY_CLASS for one in of_rows]]
+        uprated = _totals_of_classes(_valued(uprated), by_class)
+    return _valued(uprated).assign(period=MODEL_YEAR)
+
+
+def applied_factors(figures: pd.DataFrame, rules: UpratingRules | None = None) -> pd.DataFrame:
+    """The factors that figures of other years have.
+
+    Args:
+        figures: after `uprate`.
+        rules: the packaged ones by default; `follows` is empty where they have none for a figure.
+
+    Returns:
+        Columns of `FACTORS`, one row a source, variable, domain (with the bounds that classes have in the model year)
+        and year. Where places differ, as totals do that are sums of their classes, it is the mean, weighted by size.
+    """
+    rules = rules or UpratingRules.packaged()
+    own = figures[(figures["year"] != MODEL_YEAR) & ~figures["table"].str.contains(DERIVED, regex=False)]
+    if own.empty:
+        return pd.DataFrame(columns=list(FACTORS))
+    grouped = own.assign(_new=own["raw_value"].abs() * own["uprating"], _raw=own["raw_value"].abs()).groupby(
+        _KEY, sort=True
+    )
+    table = grouped.agg(
+        factor=("uprating", "first"),
+        lowest=("uprating", "min"),
+        highest=("uprating", "max"),
+        new=("_new", "sum"),
+        raw=("_raw", "sum"),
+    ).reset_index()
+    differ = (table["lowest"] != table["highest"]) & (table["raw"] != 0)
+    table["factor"] = table["factor"].where(~differ, table["new"] / table["raw"].where(table["raw"] != 0, 1.0))
+    rule = [rules.find(source, variable, _domain(text), year) for source, variable, text, year in _keys(table)]
+    return table.assign(follows=["" if one is None else one.follows for one in rule])[list(FACTORS)]
 
 
 @dataclass(frozen=True)
-class Factors:
-    """Growth from tax year 2022 to 2024.
+class _Found:
+    """What a rule gives for figures with one source, variable, domain and year.
 
     Attributes:
-        band_returns: returns, by class of AGI (10).
-        band_agi: AGI, by class (10).
-        bound_shift: g, by which the bounds of the classes move.
-        amounts: by engine variable.
-        eitc_returns: returns with the earned income credit.
+        rule: that is for them.
+        constraints: of the model year.
+        everywhere: the factor, of the nation where it is by state.
+        by_state: whether the factor is the state's.
+        growth: that it was measured with.
     """
 
-    band_returns: tuple[float, ...]
-    band_agi: tuple[float, ...]
-    bound_shift: float
-    amounts: dict[str, float]
-    eitc_returns: float
+    rule: UpratingRule
+    constraints: str
+    everywhere: float
+    by_state: bool
+    growth: Growth
+
+    @classmethod
+    def of(cls, key: _Key, growth: Growth, rules: UpratingRules) -> _Found:
+        source, variable, constraints, year = key
+        where = f"{source}: {variable} {constraints} of {year}"
+        rule = rules.find(source, variable, _domain(constraints), year)
+        if rule is None:
+            raise TargetError(
+                f"{where}: no rule brings it to {MODEL_YEAR}; add a line for {source}, {variable} (or *), {year} to "
+                "tessera/targets/uprating_rules.csv."
+            )
+        parts = split(constraints)
+        interval = parts[1] if parts else EVERYBODY
+        try:
+            factor = growth.factor(rule.follows, year, is_count=variable in COUNTS, interval=interval)
+        except TargetError as error:
+            raise TargetError(f"{where}, rule {rule.follows!r}: {error}") from error
+        if not (np.isfinite(factor) and factor > 0):
+            raise TargetError(f"{where}, rule {rule.follows!r}: the factor is {factor:.6g}, wanted a positive number.")
+        text = constraints if interval == EVERYBODY else _moved(constraints, rule, growth, where)
+        return cls(rule, text, factor, rule.follows.startswith("marketplace:"), growth)
+
+    def factor(self, state: str) -> float:
+        """The factor in a state, or in the nation (US)."""
+        if not self.by_state:
+            return self.everywhere
+        return self.growth.factor(self.rule.follows, self.rule.year, is_count=False, place=state)
 
 
-def measure(tables_1_4: tuple[Path, Path], tables_2_5: tuple[Path, Path], income: Path, population: Path) -> Factors:
-    """Factors from the official files.
-
-    Args:
-        tables_1_4: Publication 1304 table 1.4 of 2022 and 2023.
-        tables_2_5: table 2.5 of the same years.
-        income: CBO's income by source.
-        population: Census `nc-est2024-agesex-res.csv`.
-    """
-    before, after = (
-        soi_national.read_table_1_4(path, year) for path, year in zip(tables_1_4, (2022, 2023), strict=True)
-    )
-    (count_before, eitc_before), (count_after, eitc_after) = (
-        soi_national.read_eitc(path, year) for path, year in zip(tables_2_5, (2022, 2023), strict=True)
-    )
-    cbo_growth = _cbo_growth(income)
-    people = _population(population, 2024) / _population(population, 2023)
-    agi = cbo_growth[_AGI]
-    items = {item: after.items[item] / before.items[item] for item in before.items}
-    items |= {item: items[proxy] for item, proxy in _SOI_PROXY.items()}
-    items |= dict.fromkeys(_FOLLOW_RETURNS, sum(after.returns) / sum(before.returns))
-    items["A59660"] = eitc_after / eitc_before
-    return Factors(
-        band_returns=tuple(new / old * people for new, old in zip(after.returns, before.returns, strict=True)),
-        band_agi=tuple(new / old * agi for new, old in zip(after.agi, before.agi, strict=True)),
-        bound_shift=agi / people,
-        amounts={
-            variable: items[item] * (people if item in _FOLLOW_RETURNS else cbo_growth[_CBO_LINE.get(item, _AGI)])
-            for item, variable in soi_states.ITEMS.items()
-        },
-        eitc_returns=count_after / count_before * people,
-    )  # fmt: skip
-
-
-def uprate(figures: pd.DataFrame, factors: Factors) -> pd.DataFrame:
-    """Figures with value, uprating and period of the model year, and the bounds of AGI classes moved.
-
-    Raises:
-        TargetError: a figure of another year that no factor is known for.
-    """
-    rows = [_uprated(row, factors) for row in records(figures)]
-    return pd.DataFrame(rows, columns=figures.columns)
-
-
-def _uprated(row: dict[str, object], factors: Factors) -> dict[str, object]:
-    if row["year"] == MODEL_YEAR:
-        return row
-    if row["source"] != soi_states.SOURCE or row["year"] != soi_states.YEAR:
+def _moved(constraints: str, rule: UpratingRule, growth: Growth, where: str) -> str:
+    if rule.follows == "none":
+        return constraints
+    if rule.follows.partition(":")[0] not in _INCOMES or rule.year > SOI_YEAR:
         raise TargetError(
-            f"Figure {row['geo_id']} {row['variable']} of {row['source']} is of {row['year']} and no factor "
-            f"brings it to {MODEL_YEAR}; add one to tessera/targets/uprating.py."
+            f"{where}: a class of AGI cannot follow {rule.follows!r}, which moves no incomes; "
+            f"wanted one of {', '.join(_INCOMES)}, or none."
         )
-    factor, constraints = _factor(str(row["variable"]), str(row["constraints"]), factors)
-    uprated = {"uprating": factor, "value": float(str(row["raw_value"])) * factor, "constraints": constraints}
-    return row | uprated | {"period": MODEL_YEAR}
+    return moved(constraints, growth.bound_shift())
 
 
-def _factor(variable: str, constraints: str, factors: Factors) -> tuple[float, str]:
-    bands = {constraints_to_json(soi_states.band_constraints(*bounds)): n for n, bounds in enumerate(soi_states.BANDS)}
-    if constraints in bands and variable in ("tax_unit_count", "adjusted_gross_income"):
-        band = bands[constraints]
-        of_band = factors.band_returns if variable == "tax_unit_count" else factors.band_agi
-        return of_band[band], _moved(constraints, factors.bound_shift)
-    return (factors.eitc_returns if variable == "tax_unit_count" else factors.amounts[variable]), constraints
+def _totals_of_classes(figures: pd.DataFrame, by_class: pd.Index) -> pd.DataFrame:
+    """Figures that are made up of others by class of AGI take the factor of these together.
+
+    Where gains and losses of the classes nearly cancel, that is no measure: the classes take the factor of the total.
+    """
+    rows = figures.loc[by_class]
+    links = class_links(rows)
+    if not len(links.whole):
+        return figures
+    parts = rows.iloc[links.part]
+    sums = pd.DataFrame({"whole": links.whole, "new": parts["value"].to_numpy(), "raw": parts["raw_value"].to_numpy()})
+    sums = sums.groupby("whole", sort=True).sum()
+    own = rows["uprating"].iloc[sums.index.to_numpy()].to_numpy(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = sums["new"].to_numpy(np.float64) / sums["raw"].to_numpy(np.float64)
+    good = (factor > own / NOISE) & (factor < own * NOISE)
+    figures.loc[by_class[sums.index[good]], "uprating"] = factor[good]
+    bad = np.isin(links.whole, sums.index[~good])
+    figures.loc[by_class[links.part[bad]], "uprating"] = rows["uprating"].iloc[links.whole[bad]].to_numpy()
+    return figures
 
 
-def _moved(constraints: str, shift: float) -> str:
-    """Bounds of an AGI class times `shift`, in whole dollars; the bound of one dollar divides some AGI from none."""
-    rows = constraints_from_json(constraints)
-    return constraints_to_json(
-        [
-            (name, operation, float(round(value * shift)) if name == "adjusted_gross_income" and value > 1 else value)
-            for name, operation, value in rows
-        ]
-    )
+def _valued(figures: pd.DataFrame) -> pd.DataFrame:
+    return figures.assign(value=figures["raw_value"] * figures["uprating"] * figures["reconciliation"])
 
 
-def _cbo_growth(path: Path) -> dict[str, float]:
-    concepts = (*cbo.INCOME, *cbo.ONLY_GROWTH)
-    new, old = cbo.read_series(path, concepts, 2024), cbo.read_series(path, concepts, 2023)
-    return {concept: new[concept] / old[concept] for concept in concepts}
+def _keys(figures: pd.DataFrame) -> list[_Key]:
+    """Source, variable, constraints and year of each row."""
+    columns = (figures[name].tolist() for name in _KEY)
+    return list(zip(*columns, strict=True))
 
 
-def _population(path: Path, year: int) -> float:
-    frame, column = read_csv(path), f"POPESTIMATE{year}"
-    require_columns(frame, ["SEX", "AGE", column], path)
-    total = frame[(frame["SEX"] == "0") & (frame["AGE"] == "999")]
-    if len(total) != 1:
-        raise SourceError(f"{path}: {len(total)} rows of both sexes and all ages (SEX 0, AGE 999); wanted 1.")
-    return number(total[column].iloc[0], path, column, minimum=1)
+def _domain(constraints: str) -> set[str]:
+    return {variable for variable, _, _ in constraints_from_json(constraints)}
+
+
+def _state(geo_level: str, geo_id: str) -> str:
+    """Postal code of the state of a place; US for the nation, the place itself for a city."""
+    return geo_id[:2] if geo_level in ("state", "district") else geo_id

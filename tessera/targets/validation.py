@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import TargetError
-from tessera.geography.areas import district_key, states, stratum_districts
+from tessera.geography.areas import areas_of_kind, district_key, state_by_fips, states, stratum_districts
 from tessera.targets.catalogue import GEOGRAPHIC, VariableCatalogue
 from tessera.targets.figures import COLUMNS, GEO_LEVELS, Constraint, constraints_from_json, records
 
 OPERATIONS = ("==", "!=", ">", ">=", "<", "<=")
 FIRST_PERIOD, LAST_PERIOD = 2015, 2035
+NUMBERS = ("value", "raw_value", "uprating", "reconciliation")
 _CONCEPT = ["source", "geo_level", "geo_id", "variable", "constraints", "reform", "period"]
 
 
@@ -38,13 +42,13 @@ def check_figures(figures: pd.DataFrame, variables: VariableCatalogue) -> None:
     if figures.empty:
         raise TargetError("There are no figures; build them with tessera.targets.snapshot.load_snapshot().")
     places = known_places()
-    checked: set[str] = set()
-    for position, row in enumerate(records(figures)):
-        where = describe(position, row)
-        _check_row(row, where, places, variables)
-        if row["constraints"] not in checked:
-            check_constraints(_parsed(row["constraints"], where), variables, where)
-            checked.add(row["constraints"])
+    for position in _suspects(figures, places, variables):
+        row = records(figures.iloc[[position]])[0]
+        _check_row(row, describe(position, row), places, variables)
+    first = np.flatnonzero(~figures["constraints"].duplicated().to_numpy())
+    for place, row in zip(first, records(figures.iloc[first]), strict=True):
+        where = describe(int(place), row)
+        check_constraints(_parsed(row["constraints"], where), variables, where)
     _check_unique(figures)
 
 
@@ -81,7 +85,7 @@ def check_strata(strata: pd.DataFrame) -> None:
     Raises:
         TargetError: names the stratum.
     """
-    by_id = {row["stratum_id"]: row for row in strata.to_dict("records")}
+    by_id = {row["stratum_id"]: row for row in records(strata)}
     for stratum in by_id.values():
         parent_id = stratum["parent_stratum_id"]
         where = f"Stratum {stratum['stratum_id']} ({stratum['geo_id']} {stratum['constraints']})"
@@ -92,23 +96,17 @@ def check_strata(strata: pd.DataFrame) -> None:
         if parent_id not in by_id:
             raise TargetError(f"{where} has the parent {parent_id}, which does not exist.")
         parent = by_id[parent_id]
-        same_place = parent["geo_id"] == stratum["geo_id"]
-        contains = parent["geo_id"] == "US" or (
-            parent["geo_level"] == "state" and stratum["geo_id"][:3] == parent["geo_id"] + "-"
-        )
-        inherited = set(constraints_from_json(parent["constraints"])) <= set(
-            constraints_from_json(stratum["constraints"])
-        )
-        if parent_id == stratum["stratum_id"] or not (same_place or contains) or not inherited:
+        if parent_id == stratum["stratum_id"] or not _is_part(stratum, parent):
             raise TargetError(
                 f"{where} is no part of its parent {parent_id} ({parent['geo_id']} {parent['constraints']})."
             )
 
 
 def known_places() -> dict[str, str]:
-    """Level of every place that targets may be for, by its id: US, CA, CA-12."""
+    """Level of every place that targets may be for, by its id: US, CA, CA-12, NYC."""
     places = {"US": "national"} | {state.usps: "state" for state in states()}
-    return places | {district_key(code): "district" for code in stratum_districts()}
+    places |= {district_key(code): "district" for code in stratum_districts()}
+    return places | {area.key: "city" for area in areas_of_kind("city")}
 
 
 def describe(position: int, row: dict[str, object]) -> str:
@@ -117,15 +115,61 @@ def describe(position: int, row: dict[str, object]) -> str:
     return f"Row {position} ({row['source']}: {row['geo_id']} {row['variable']} {row['constraints']}{reform})"
 
 
+def _suspects(figures: pd.DataFrame, places: dict[str, str], variables: VariableCatalogue) -> list[int]:
+    """Positions of the rows that may be wrong, found column by column: `_check_row` says what is wrong with them."""
+    suspect = (figures["geo_id"].map(places) != figures["geo_level"]).to_numpy()
+    for column in ("variable", "reform"):
+        unknown = [name for name in figures[column].unique() if name and name not in variables]
+        suspect = suspect | figures[column].isin(unknown).to_numpy()
+    for column in NUMBERS:
+        suspect = suspect | _unlike(figures[column], float, np.isfinite)
+    suspect = suspect | _unlike(figures["period"], int, lambda years: (years >= FIRST_PERIOD) & (years <= LAST_PERIOD))
+    return [int(position) for position in np.flatnonzero(suspect)]
+
+
+def _unlike(
+    column: pd.Series, kind: type, good: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]]
+) -> npt.NDArray[np.bool_]:
+    """Which cells may not be numbers as wanted: all of them, where the column is not of plain numbers of that kind."""
+    plain = pd.api.types.is_integer_dtype(column.dtype) or (kind is float and pd.api.types.is_float_dtype(column.dtype))
+    if not plain:
+        return np.ones(len(column), dtype=np.bool_)
+    return ~good(column.to_numpy(dtype=np.float64))
+
+
+def _is_part(stratum: dict[str, object], parent: dict[str, object]) -> bool:
+    """Whether a stratum's place lies in its parent's place, and its domain in its parent's domain."""
+    place, above = str(stratum["geo_id"]), str(parent["geo_id"])
+    within = above in ("US", place) or _state_of(place, str(stratum["geo_level"])) == above
+    return within and _rows(str(parent["constraints"])) <= _rows(str(stratum["constraints"]))
+
+
+def _state_of(place: str, level: str) -> str:
+    """Postal code of the state that a district or city lies in."""
+    return place[:2] if level == "district" else _city_states().get(place, "")
+
+
+@cache
+def _city_states() -> dict[str, str]:
+    return {area.key: state_by_fips(area.state_fips or 0).usps for area in areas_of_kind("city")}
+
+
+@cache
+def _rows(text: str) -> frozenset[Constraint]:
+    return frozenset(constraints_from_json(text))
+
+
 def _check_row(row: dict[str, object], where: str, places: dict[str, str], variables: VariableCatalogue) -> None:
     if row["geo_level"] not in GEO_LEVELS:
         raise TargetError(f"{where}: geo_level is {row['geo_level']!r}; wanted one of {', '.join(GEO_LEVELS)}.")
     if places.get(str(row["geo_id"])) != row["geo_level"]:
-        raise TargetError(f"{where}: no {row['geo_level']} is called {row['geo_id']!r}; ids look like US, CA, CA-12.")
+        raise TargetError(
+            f"{where}: no {row['geo_level']} is called {row['geo_id']!r}; ids look like US, CA, CA-12, NYC."
+        )
     for name in (row["variable"], row["reform"]):
         if name and name not in variables:
             raise TargetError(f"{where}: unknown variable {name!r}; near: {variables.near(str(name))}.")
-    for column in ("value", "raw_value", "uprating", "reconciliation"):
+    for column in NUMBERS:
         value = row[column]
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise TargetError(f"{where}: {column} is {value!r}; wanted a finite number.")

@@ -159,6 +159,16 @@ def test_folds_are_even_and_the_same_for_ever() -> None:
     assert fold_of(table, 10)[:8].tolist() == [3, 6, 6, 2, 6, 3, 0, 4]
 
 
+def test_all_targets_of_a_stratum_are_held_out_together() -> None:
+    names = [f"CA-{i:02}/{variable}" for i in range(40) for variable in ("snap", "household_count")]
+    table = pd.DataFrame({"name": names, "definition_hash": [f"{i // 2:064x}" for i in range(80)]})
+    dealt = fold_of(table, 4)
+    assert dealt[::2].tolist() == dealt[1::2].tolist()
+    assert set(dealt) == {0, 1, 2, 3}
+    assert dealt.tolist() == fold_of(table.assign(name="another"), 4).tolist()
+    assert dealt.tolist() != fold_of(table.drop(columns="definition_hash"), 4).tolist()
+
+
 def test_held_out_targets_leave_the_loss_and_stay_in_the_log(make_matrix: MakeMatrix) -> None:
     matrix, weights = make_matrix(300), np.full(300, 100.0)
     options = FitOptions(epochs=150, polish_epochs=30, holdout_folds=4, holdout_fold=1, log_frequency=90, device="cpu")

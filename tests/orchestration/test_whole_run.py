@@ -15,7 +15,11 @@ from tests.orchestration.conftest import Store
 from tests.orchestration.test_definitions import GROUPS, PARTITIONS
 
 CHECKS = {
-    "policy_targets": {"training_targets_agree_between_levels"},
+    "policy_targets": {
+        "training_targets_agree_between_levels",
+        "strata_are_the_country",
+        "no_training_target_is_contradicted",
+    },
     "source_imputed_cps": {"base_file_is_complete"},
     "clones": {"clones_do_not_collide"},
     "local_weights": {"local_targets_within_10_percent"},

@@ -82,15 +82,21 @@ def test_official_file_with_a_stale_sidecar_is_not_overwritten(tmp_path: Path) -
     assert path.read_text() == "RECID\n1\n"
 
 
-@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("name", sorted(READERS.keys() - {"irs_puf"}))
 def test_official_file_absent(name: str, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=rf"official file of {name} .* is absent.*https://.*does not download"):
-        prepare_source(sources()[name], Paths(tmp_path), "official", SCALE, 1)
+    with pytest.raises(SourceError, match=rf"{name}: (\d+) of \1 official files are absent") as caught:
+        prepare_source(sources()[name], Paths(tmp_path), "official", SCALE, 1, offline=True)
+    for file in sources()[name].files:
+        assert f"{tmp_path / 'raw' / file.path}  <-  {file.url}" in str(caught.value)
 
 
-def test_official_puf_says_licensed(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="Licensed"):
-        prepare_source(sources()["irs_puf"], Paths(tmp_path), "official", SCALE, 1)
+def test_official_puf_says_what_the_user_must_supply(tmp_path: Path) -> None:
+    words = r"irs_puf: 2 of 2 official files \(2015\) are absent\. Licensed: order it .*cannot be downloaded"
+    with pytest.raises(SourceError, match=words) as caught:
+        prepare_source(sources()["irs_puf"], Paths(tmp_path), "official", SCALE, 1, offline=False)
+    for name in ("puf_2015.csv", "demographics_2015.csv"):
+        assert str(tmp_path / "raw" / name) in str(caught.value)
+    assert "https://www.irs.gov/" in str(caught.value)
 
 
 def test_official_mode_refuses_synthetic_files(prepared: Paths) -> None:

@@ -1,9 +1,13 @@
-"""ACS subject table S0101: persons by five-year age group, of the nation, the states or the districts.
+"""ACS subject table S0101: persons by age and sex, of the nation, the states and the districts.
 
-Reads the JSON answer of the Census API (`acs/acs1/subject?get=group(S0101)`). Figures: person_count with age >= lo
-and age < hi; the top group, 85 and over, has no upper bound. Rules: Puerto Rico is left out; an at-large district (00,
-or 98 for a delegate) has number 1; a suppressed cell is an error, because the groups must add up to the total that is
-read beside them (`S0101_C01_001E`).
+Reads the JSON answer of the Census API (`acs/acs1/subject?get=group(S0101)`). Columns `S0101_Ccc_rrrE`: cc is 01 for
+all persons, 03 for males, 05 for females; row 001 is the total, rows 002 to 019 are the 18 five-year groups. Figures,
+in persons: person_count by group (age >= lo and age < hi; the top group, 85 and over, has no upper bound), by sex, and
+by group and sex; and the totals.
+
+The selected age categories below the groups (rows 020 to 031: under 18, 62 and over, ...) are not loaded: they overlap
+the groups. Those that are sums of groups (15 to 44, 60 and over, ...) are held against them, as totals are against
+groups and both sexes against all; a suppressed cell is therefore an error. Medians and ratios are no counts.
 """
 
 from __future__ import annotations
@@ -13,21 +17,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from tessera.errors import SourceError
-from tessera.geography.areas import district_key, state_by_fips, states, stratum_districts
+from tessera.errors import GeographyError, SourceError
 from tessera.targets.figures import Constraint, Figure, GeoLevel, Provenance, records, to_frame
-from tessera.targets.loaders.common import number, read_census_json, require_columns, require_each_once
+from tessera.targets.loaders.acs_places import read_places
+from tessera.targets.loaders.common import number
 
 YEAR = 2024
-TOTAL = "S0101_C01_001E"
-_PUERTO_RICO = "72"
+SOURCE = "census_acs_s0101"
 _URL = "https://api.census.gov/data/2024/acs/acs1/subject?get=group(S0101)"
-_GEO_COLUMNS: dict[GeoLevel, tuple[str, ...]] = {
-    "national": ("us",),
-    "state": ("state",),
-    "district": ("state", "congressional district"),
+_URL_FOR: dict[GeoLevel, str] = {
+    "national": "us:*",
+    "state": "state:*",
+    "district": "congressional%20district:*&in=state:*",
 }
-_VINTAGE_MARK = {"national": "0100000US", "state": "0400000US", "district": "5001900US"}
+_SEXES: dict[str, tuple[Constraint, ...]] = {
+    "01": (),
+    "03": (("is_female", "==", 0),),
+    "05": (("is_female", "==", 1),),
+}
+_GROUPS = 18
+# Row of a selected category -> positions of its first group and of the first group above it.
+_SUMS = {20: (1, 3), 24: (3, 9), 28: (12, 18), 30: (13, 18), 31: (15, 18)}
 
 
 def age_bins() -> tuple[tuple[int, int | None], ...]:
@@ -35,9 +45,20 @@ def age_bins() -> tuple[tuple[int, int | None], ...]:
     return (*((low, low + 5) for low in range(0, 85, 5)), (85, None))
 
 
-def bin_column(position: int) -> str:
-    """Column of the estimate of group number `position` (0 to 17)."""
-    return f"S0101_C01_{position + 2:03d}E"
+def age_constraints(position: int) -> tuple[Constraint, ...]:
+    """Constraints of group number `position` (0 to 17)."""
+    low, high = age_bins()[position]
+    return (("age", ">=", low),) if high is None else (("age", ">=", low), ("age", "<", high))
+
+
+def column(sex: str, row: int) -> str:
+    """Column of an estimate: sex `01`, `03` or `05`, and row of the table (1: total; 2 to 19: groups)."""
+    return f"S0101_C{sex}_{row:03d}E"
+
+
+def group_columns(sex: str) -> list[str]:
+    """Columns of the total and of the 18 groups of a sex."""
+    return [column(sex, row) for row in range(1, _GROUPS + 2)]
 
 
 def load(path: Path, level: GeoLevel) -> pd.DataFrame:
@@ -48,71 +69,70 @@ def load(path: Path, level: GeoLevel) -> pd.DataFrame:
         level: which of the three files it is.
 
     Returns:
-        18 figures for each place: 1, 51 or 436 places.
+        57 figures (3 totals and 54 groups) for each of 1, 51 or 436 places.
 
     Raises:
-        SourceError: a missing column, a missing or repeated place, another Congress, groups that do not add up.
+        SourceError: a missing column, a missing or repeated place, another Congress, a suppressed cell, groups that do
+            not add up, sexes that do not add up.
     """
-    frame = read_geography(path, level, [TOTAL, *(bin_column(position) for position in range(18))])
-    provenance = Provenance("census_acs_s0101", f"S0101 {level}", _URL, "ACS 2024 1-year, 119th Congress", YEAR)
+    if level not in _URL_FOR:
+        raise GeographyError(f"Table S0101 is not read for the level {level!r}; wanted one of {', '.join(_URL_FOR)}.")
+    columns = [name for sex in _SEXES for name in (*group_columns(sex), *(column(sex, row) for row in _SUMS))]
+    frame = read_places(path, level, columns, YEAR)
+    url = f"{_URL}&for={_URL_FOR[level]}"
+    provenance = Provenance(SOURCE, f"S0101 {level}", url, "ACS 2024 1-year, 119th Congress", YEAR)
     return to_frame(_figures(frame, level, path), provenance)
 
 
-def read_geography(path: Path, level: GeoLevel, columns: list[str]) -> pd.DataFrame:
-    """Rows of one level below a `geo_id` column (US, CA, CA-12), in catalogue order; each place exactly once."""
-    frame = read_census_json(path)
-    needed = ["GEO_ID", *_GEO_COLUMNS[level], *columns]
-    require_columns(frame, needed, path)
-    frame = frame[needed].copy()
-    wrong = frame.loc[~frame["GEO_ID"].str.startswith(_VINTAGE_MARK[level]), "GEO_ID"]
-    if len(wrong):
+def groups_of(row: dict[str, str], place: str, path: Path, sex: str = "01") -> tuple[float, list[float]]:
+    """Total and 18 groups of a place, which must add up to it.
+
+    Args:
+        row: the place's cells by column, with those of `group_columns`.
+        place: its key, for messages.
+        path: the file, for messages.
+        sex: `01`, `03` or `05`.
+
+    Raises:
+        SourceError: a suppressed or negative cell, groups that do not add up.
+    """
+    total, *groups = (number(row[name], path, f"{place}, {name}", minimum=0) for name in group_columns(sex))
+    if sum(groups) != total:
         raise SourceError(
-            f"{path}: place {wrong.iloc[0]} is not of the wanted level and Congress ({_VINTAGE_MARK[level]}...); "
-            "fetch the 2024 table, which has the districts of the 119th Congress."
+            f"{path}: {place}: the age groups add up to {sum(groups):.0f}, the total {column(sex, 1)} is {total:.0f}."
         )
-    if level != "national":
-        frame = frame[frame["state"] != _PUERTO_RICO]
-    frame = frame.assign(geo_id=[_geo_id(row, level, path) for row in records(frame)])
-    wanted = _places(level)
-    require_each_once(frame["geo_id"], wanted, path, level)
-    return frame.set_index("geo_id").loc[wanted].reset_index()
+    return total, groups
 
 
 def _figures(frame: pd.DataFrame, level: GeoLevel, path: Path) -> Iterator[Figure]:
     for row in records(frame):
         place = str(row["geo_id"])
-        total = number(row[TOTAL], path, f"{place}, {TOTAL}", minimum=0)
-        added = 0.0
-        for position, (low, high) in enumerate(age_bins()):
-            column = bin_column(position)
-            value = number(row[column], path, f"{place}, {column}", minimum=0)
-            added += value
-            bounds: list[Constraint] = [("age", ">=", low)]
-            if high is not None:
-                bounds.append(("age", "<", high))
-            yield Figure(level, place, "person_count", value, "person", tuple(bounds))
-        if added != total:
+        counts: dict[str, list[float]] = {}
+        for sex, constraints in _SEXES.items():
+            total, groups = groups_of(row, place, path, sex)
+            _check_sums(row, place, path, (sex, groups))
+            counts[sex] = [total, *groups]
+            yield Figure(level, place, "person_count", total, "person", constraints)
+            for position, value in enumerate(groups):
+                yield Figure(level, place, "person_count", value, "person", (*age_constraints(position), *constraints))
+        _check_sexes(counts, place, path)
+
+
+def _check_sums(row: dict[str, str], place: str, path: Path, of_sex: tuple[str, list[float]]) -> None:
+    sex, groups = of_sex
+    for number_of_row, (first, end) in _SUMS.items():
+        name = column(sex, number_of_row)
+        published, added = number(row[name], path, f"{place}, {name}", minimum=0), sum(groups[first:end])
+        if published != added:
             raise SourceError(
-                f"{path}: {place}: the age groups add up to {added:.0f}, the total {TOTAL} is {total:.0f}."
+                f"{path}: {place}: {name} is {published:.0f}, its age groups add up to {added:.0f}; the rows of the "
+                "table may have moved: fetch S0101 of 2024."
             )
 
 
-def _geo_id(row: dict[str, str], level: GeoLevel, path: Path) -> str:
-    if level == "national":
-        return "US"
-    try:
-        fips = int(row["state"])
-        if level == "state":
-            return state_by_fips(fips).usps
-        published = row["congressional district"]
-        return district_key(fips * 100 + (1 if published in ("00", "98") else int(published)))
-    except (ValueError, LookupError) as error:
-        raise SourceError(f"{path}: place {row['GEO_ID']}: {error}") from error
-
-
-def _places(level: GeoLevel) -> list[str]:
-    if level == "national":
-        return ["US"]
-    if level == "state":
-        return [state.usps for state in states()]
-    return [district_key(code) for code in stratum_districts()]
+def _check_sexes(counts: dict[str, list[float]], place: str, path: Path) -> None:
+    for row, (both, males, females) in enumerate(zip(counts["01"], counts["03"], counts["05"], strict=True), start=1):
+        if males + females != both:
+            raise SourceError(
+                f"{path}: {place}, row {row:03d}: {males:.0f} males and {females:.0f} females of {both:.0f} persons."
+            )

@@ -1,24 +1,23 @@
-"""SSA: Social Security benefits by kind (nation) and SSI recipients and payments by state.
+"""SSA: Social Security benefits by kind (nation, dollars).
 
-Reads the transcriptions of Annual Statistical Supplement 2025 tables 4.A5, 4.A6 (`ssa_oasdi_ssi_2024.csv`) and 7.B1
-(`ssi_table_7b1_2024.csv`). Figures: `social_security` and its four parts; `ssi` and person_count with ssi > 0.
-The four parts must add up to the total. SSA counts beneficiaries abroad and in the territories too; SSI payments are
-those that SSA administers, state supplements among them.
+Reads the transcription of Annual Statistical Supplement 2025 tables 4.A5 and 4.A6 (`ssa_oasdi_ssi_2024.csv`; columns
+variable, period, value in dollars, unit). Figures: `social_security` and its four parts, which must add up to it. SSA
+counts beneficiaries abroad and in the territories too, whom no household file has. The file's sixth row, payments of
+SSI with state supplements, is read by `ssi`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from tessera.errors import SourceError
-from tessera.geography.areas import states
 from tessera.targets.figures import Figure, Provenance, to_frame
-from tessera.targets.loaders.common import number, read_csv, require_columns, require_each_once, state_by_name
+from tessera.targets.loaders.common import number, read_csv, require_columns, require_each_once
 
 YEAR = 2024
+SSI_PAYMENTS = "ssi_payments"
 _TOTAL = "social_security_benefits"
 BENEFITS = {
     _TOTAL: "social_security",
@@ -26,57 +25,41 @@ BENEFITS = {
     "social_security_disability_benefits": "social_security_disability",
     "social_security_survivors_benefits": "social_security_survivors",
     "social_security_dependents_benefits": "social_security_dependents",
-    "ssi_payments": "ssi",
 }
-_SUPPLEMENT = "https://www.ssa.gov/policy/docs/statcomps/supplement/2025"
+_URL = "https://www.ssa.gov/policy/docs/statcomps/supplement/2025/4a.html"
 
 
 def load_benefits(path: Path, year: int = YEAR) -> pd.DataFrame:
-    """Six national amounts: Social Security, its four parts, and SSI of all areas.
+    """Five national amounts: Social Security and its four parts.
 
     Raises:
-        SourceError: another year, a missing or repeated row, parts that do not add up.
+        SourceError: see `read_benefits`.
+    """
+    values = read_benefits(path, year)
+    provenance = Provenance("ssa_oasdi", "Tables 4.A5, 4.A6", _URL, f"Supplement {year + 1}", year)
+    figures = (Figure("national", "US", variable, values[name], "dollar") for name, variable in BENEFITS.items())
+    return to_frame(figures, provenance)
+
+
+def read_benefits(path: Path, year: int) -> dict[str, float]:
+    """Every row of the transcription, dollars: the five benefits and SSI payments.
+
+    Raises:
+        SourceError: another year or unit, a missing or repeated row, parts that do not add up.
     """
     frame = read_csv(path)
-    require_columns(frame, ["variable", "period", "value"], path)
-    wrong = frame.loc[frame["period"] != str(year), "period"]
-    if len(wrong):
-        raise SourceError(f"{path}: row {wrong.index[0] + 2} is of {wrong.iloc[0]}; wanted {year}.")
-    require_each_once(frame["variable"], BENEFITS, path, "variable")
+    require_columns(frame, ["variable", "period", "value", "unit"], path)
+    for column, wanted in (("period", str(year)), ("unit", "dollars")):
+        wrong = frame.loc[frame[column] != wanted, column]
+        if len(wrong):
+            raise SourceError(f"{path}: row {wrong.index[0] + 2}, {column}: {wrong.iloc[0]!r}; wanted {wanted}.")
+    require_each_once(frame["variable"], (*BENEFITS, SSI_PAYMENTS), path, "variable")
     values = {
         row["variable"]: number(row["value"], path, row["variable"], minimum=0) for row in frame.to_dict("records")
     }
-    parts = sum(value for name, value in values.items() if name not in (_TOTAL, "ssi_payments"))
+    parts = sum(values[name] for name in BENEFITS if name != _TOTAL)
     if abs(parts - values[_TOTAL]) > 1e6:
         raise SourceError(
             f"{path}: the four kinds of benefit add up to {parts:.0f}, {_TOTAL} reads {values[_TOTAL]:.0f}."
         )
-    provenance = Provenance("ssa_oasdi", "Tables 4.A5, 4.A6, 7.B1", f"{_SUPPLEMENT}/4a.html", "Supplement 2025", year)
-    figures = (Figure("national", "US", BENEFITS[name], value, "dollar") for name, value in values.items())
-    return to_frame(figures, provenance)
-
-
-def load_ssi(path: Path, year: int = YEAR) -> pd.DataFrame:
-    """SSI payments and recipients of the 51 states (table 7.B1, all categories).
-
-    Raises:
-        SourceError: a missing column, a missing, repeated or unknown state.
-    """
-    frame = read_csv(path)
-    require_columns(
-        frame, ["geography_level", "geography_name", "ssi_category", "recipient_count", "payment_thousands"], path
-    )
-    totals = frame[(frame["geography_level"] == "state") & (frame["ssi_category"] == "total")]
-    rows = {index: state_by_name(name, path).usps for index, name in totals["geography_name"].items()}
-    require_each_once(rows.values(), [state.usps for state in states()], path, "state")
-    provenance = Provenance("ssa_ssi", "Table 7.B1", f"{_SUPPLEMENT}/7b.html", "Supplement 2025", year)
-    return to_frame(_ssi_figures(totals.assign(geo_id=pd.Series(rows)), path), provenance)
-
-
-def _ssi_figures(totals: pd.DataFrame, path: Path) -> Iterator[Figure]:
-    for row in totals.to_dict("records"):
-        place = str(row["geo_id"])
-        payments = number(row["payment_thousands"], path, f"{place}, payment_thousands", minimum=0) * 1000.0
-        recipients = number(row["recipient_count"], path, f"{place}, recipient_count", minimum=0)
-        yield Figure("state", place, "ssi", payments, "dollar")
-        yield Figure("state", place, "person_count", recipients, "person", (("ssi", ">", 0),))
+    return values

@@ -2,7 +2,9 @@
 
 Reads the caseload workbook (sheet TFam, average of the year) and the financial workbook (one sheet a state; basic
 assistance without foster care and guardianship payments, all funds). Figures by state: spm_unit_count with tanf > 0,
-and `tanf` in dollars. Territories are left out. Only fiscal 2024 has this layout.
+and `tanf` in dollars. Territories are left out. Only fiscal 2024 has this layout. Persons who receive assistance
+(sheets TRec, Adults, Children) are not read: a family's recipients are fewer than the members of its SPM unit, and the
+engine has no recipient among persons. Families by number of parents are not read: the engine's units do not say it.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ def load_caseload(path: Path, year: int = YEAR) -> pd.DataFrame:
     heading = squash(rows[3][-1]) if len(rows) > 4 else ""
     if heading != f"Average FY {year}" or squash(rows[3][0]) != "State":
         raise SourceError(f"{path}: sheet TFam, row 4 ends with {heading!r}; wanted 'Average FY {year}'.")
-    families = {squash(row[0]): row[-1] for row in rows[4:] if row[-1] is not None}
+    entries = [(squash(row[0]), row[-1]) for row in rows[4:] if row[-1] is not None]
+    require_each_once([name for name, _ in entries], {name for name, _ in entries}, path, "row of sheet TFam")
+    families = dict(entries)
     published = number(families.pop("U.S. Totals", None), path, "U.S. Totals")
     values = {name: number(cell, path, f"TFam, {name}", minimum=0) for name, cell in families.items()}
     if abs(sum(values.values()) - published) > 1:
