@@ -105,7 +105,10 @@ def _targets_of_maine(database: Path) -> pd.DataFrame:
     build_database(database, load_snapshot())
     targets = read_targets(database)
     places = ["ME", *(areas.district_key(code) for code in MAINE.district_codes)]
-    return targets[targets["geo_id"].isin(places)].reset_index(drop=True)
+    # SSI is published for the nation alone; Maine has 0.41 % of its residents.
+    ssi = targets[targets["source"] == "ssa_ssi"]
+    ssi = ssi.assign(geo_level="state", geo_id="ME", value=0.0041 * ssi["value"], name="ME" + ssi["name"].str[2:])
+    return pd.concat([targets[targets["geo_id"].isin(places)], ssi], ignore_index=True)
 
 
 def test_the_sample_becomes_a_frame_of_its_year(road: Road) -> None:

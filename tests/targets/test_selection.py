@@ -80,7 +80,12 @@ def _config(folder: Path, text: str, name: str = "config.yaml") -> Path:
 
 def test_the_training_set_is_what_it_was(training: pd.DataFrame) -> None:
     assert list(training.columns) == list(selection.COLUMNS) == list(report.TARGET_COLUMNS)
-    counts = training.groupby(["source", "variable", "geo_level"]).size().unstack(fill_value=0)
+    cities = training["geo_level"] == "city"
+    assert training[cities].groupby("geo_id").size().to_dict() == dict.fromkeys(
+        ("NYC", "LOS_ANGELES", "CHICAGO", "HOUSTON"), 18
+    )
+    assert set(training.loc[cities, "source"]) == {"census_acs_s0101_district_shares"}
+    counts = training[~cities].groupby(["source", "variable", "geo_level"]).size().unstack(fill_value=0)
     levels = ["national", "state", "district"]
     assert set(counts.columns) == set(levels)
     found = {key: tuple(int(n) for n in row) for key, row in zip(counts.index, counts[levels].to_numpy(), strict=True)}
