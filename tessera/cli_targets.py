@@ -10,13 +10,12 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessera.cli_package import progress_on_stderr
 from tessera.config import paths
-from tessera.errors import SourceError, TargetError
+from tessera.errors import TargetError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,6 +197,7 @@ def store_database() -> Path:
 
 def _figures(options: argparse.Namespace) -> pd.DataFrame:
     """The figures to build from."""
+    from tessera.targets.official import download
     from tessera.targets.reconcile import unscaled
     from tessera.targets.snapshot import build_snapshot, load_snapshot
 
@@ -207,25 +207,10 @@ def _figures(options: argparse.Namespace) -> pd.DataFrame:
                 raise TargetError(f"{flag} needs --official FOLDER: the packaged figures are read from no file.")
         return unscaled(load_snapshot()) if options.no_reconcile else load_snapshot()
     if options.download:
-        _download(options.official, pinned=not options.unpinned)
+        download(options.official, pinned=not options.unpinned)
     return build_snapshot(
         options.official, reconcile=not options.no_reconcile, pinned=not options.unpinned, progress=_progress
     )
-
-
-def _download(folder: Path, *, pinned: bool) -> None:
-    """Fetch the files that the packaged figures are read from, and try to get the others."""
-    from tessera.sources.cache import obtain
-    from tessera.targets.official import official_files
-
-    files = list(official_files().values())
-    if not pinned:
-        files = [replace(file, sha256="") for file in files]
-    obtain([file for file in files if file.at_hand], folder, what="targets")
-    try:
-        obtain([file for file in files if not file.at_hand], folder, what="targets, further figures")
-    except SourceError as error:
-        _LOG.warning("built without the figures of files that could not be had: %s", error)
 
 
 def _progress(done: int, total: int, title: str) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
+from xml.etree import ElementTree
 
 from tessera.errors import SourceError
 from tessera.sources.csvfile import require_file
 
 Rows = list[tuple[object, ...]]
+# What the readers of workbooks raise for files that are damaged or of another format.
+XLSX_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError)
+XLS_DAMAGE = (struct.error, AssertionError, IndexError, KeyError, ValueError)
 _ADVICE = "Fetch the official file as published and run again."
 
 
@@ -26,7 +32,7 @@ def read_xlsx(content: Path | bytes, label: Path) -> dict[str, Rows]:
             # openpyxl warns of page headers and styles that it does not read; the cells are all there.
             warnings.simplefilter("ignore", UserWarning)
             book = openpyxl.load_workbook(stream, data_only=True)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except XLSX_DAMAGE as error:
         raise SourceError(f"{label}: not a readable .xlsx workbook ({error}); fetch it again.") from error
     return {sheet.title: [tuple(row) for row in sheet.iter_rows(values_only=True)] for sheet in book.worksheets}
 
@@ -37,8 +43,9 @@ def read_xls(path: Path) -> Rows:
 
     require_file(path, _ADVICE)
     try:
-        sheet = xlrd.open_workbook(str(path)).sheet_by_index(0)
-    except xlrd.XLRDError as error:
+        # xlrd prints what it finds wrong with a file, besides raising it.
+        sheet = xlrd.open_workbook(str(path), logfile=io.StringIO()).sheet_by_index(0)
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError, *XLS_DAMAGE) as error:
         raise SourceError(f"{path}: not a readable .xls workbook ({error}); fetch it again.") from error
     return [tuple(sheet.row_values(row)) for row in range(sheet.nrows)]
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.geography.areas import stratum_districts
-from tessera.targets.classes import class_links
+from tessera.targets.classes import class_links, rounding
 from tessera.targets.figures import MODEL_YEAR, records
 
 SEVERITIES = ("ok", "flag", "significant", "critical")
@@ -36,9 +36,6 @@ SUMMARY = ("kind", "variable", "constraints", "reform", "geo_level", "source", "
            "critical_places", "geo_id", "value", "other", "gap", "severity")  # fmt: skip
 _CONCEPT = ["source", "variable", "constraints", "reform"]
 _PAIR = ["kind", "variable", "constraints", "reform", "geo_level", "source", "other_source"]
-# Half of the coarsest rounding of the tables that are added up: returns to ten, money to a thousand dollars.
-_ROUNDING = {"dollar": 500.0}
-_COUNTS_ROUNDING = 5.0
 
 
 def compare(figures: pd.DataFrame) -> pd.DataFrame:
@@ -92,7 +89,8 @@ def summary(compared: pd.DataFrame) -> pd.DataFrame:
 def set_aside(compared: pd.DataFrame) -> pd.Series:
     """Why figures leave a fit: the finer sides of critical contradictions, by index label of the figures.
 
-    A figure that several contradictions concern has the reason of the widest.
+    A figure that several contradictions concern has the reason of the widest. Of two sources, the one with the concept
+    at more places goes before the other, then the one of the model year.
     """
     critical = compared[compared["severity"] == "critical"]
     critical = critical.iloc[np.argsort(-critical["gap"].abs().to_numpy(), kind="stable")]
@@ -105,10 +103,22 @@ def set_aside(compared: pd.DataFrame) -> pd.Series:
 
 
 def _reason(row: dict[str, Any]) -> str:
-    numbers = f"{row['other']:.6g} against {row['value']:.6g} ({row['gap']:+.1%})"
+    said, wanted = _number(row["other"]), _number(row["value"])
+    gap = f"{abs(row['gap']):.1%} {'more' if row['gap'] > 0 else 'less'}" if np.isfinite(row["gap"]) else "more"
     if row["kind"] == "sources":
-        return f"{row['other_source']} differs from {row['source']} at {row['geo_id']}: {numbers}"
-    return f"{row['kind'].split(' to ')[0]} of {row['other_source']} do not add up to {row['geo_id']}: {numbers}"
+        return (
+            f"{row['other_source']} says {said} for {row['geo_id']}: {gap} than the {wanted} of {row['source']}, which "
+            "goes before it"
+        )
+    parts = "classes of AGI" if row["kind"].startswith("classes") else row["kind"].split(" to ")[0]
+    return (
+        f"the {parts} of {row['other_source']} add up to {said}: {gap} than the {wanted} of {row['source']} for "
+        f"{row['geo_id']} as a whole"
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
 
 
 def _levels(figures: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -198,9 +208,8 @@ def _cells(rows: Sequence[npt.NDArray[np.int64]], table: pd.DataFrame) -> pd.Ser
 def _comparison(
     kind: str, joined: pd.DataFrame, n_parts: pd.Series, other_source: pd.Series | None = None
 ) -> pd.DataFrame:
-    rounding = joined["unit"].map(_ROUNDING).fillna(_COUNTS_ROUNDING)
     named = joined["source"] if other_source is None else other_source
     columns = ["variable", "constraints", "reform", "geo_level", "source", "geo_id", "value", "other", "rows"]
     # The total is rounded too.
-    slack = rounding * (n_parts + 1).where(n_parts > 0, 0)
+    slack = rounding(joined["unit"]) * (n_parts + 1).where(n_parts > 0, 0)
     return joined[columns].assign(kind=kind, other_source=named, slack=slack)

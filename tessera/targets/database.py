@@ -23,7 +23,8 @@ from tessera.targets.catalogue import VariableCatalogue
 from tessera.targets.figures import GEO_LEVELS, constraints_from_json
 
 _LOG = logging.getLogger(__name__)
-_SOURCE = ["source", "table", "url", "vintage", "year"]
+_SOURCE = ["source", "table", "vintage", "year", "url"]
+_ORDER = ["geo_level", "geo_id", "source", "variable", "reform", "constraints"]
 _TARGET_COLUMNS = ["target_id", "name", "stratum_id", "source_id", "variable", "reform", "period", "unit", "value",
                    "raw_value", "uprating", "reconciliation"]  # fmt: skip
 
@@ -53,8 +54,9 @@ def build_database(path: Path, figures: pd.DataFrame, *, variables: VariableCata
         TargetError: a row that is refused (see `validation`); the file is as it was.
         StorageError: the file cannot be written.
     """
-    figures = figures.reset_index(drop=True)
     validation.check_figures(figures, variables or VariableCatalogue.packaged())
+    # Sums of floats depend on their order: the same figures in another order have to give the same tables.
+    figures = figures.sort_values(_ORDER, ignore_index=True)
     strata = stratification.build_strata(figures)
     validation.check_strata(strata)
     tables = _tables(figures, strata)
@@ -111,11 +113,7 @@ def _tables(figures: pd.DataFrame, strata: pd.DataFrame) -> dict[str, pd.DataFra
 
 
 def _sources(figures: pd.DataFrame) -> pd.DataFrame:
-    sources = (
-        figures[_SOURCE]
-        .drop_duplicates(["source", "table", "vintage"])
-        .sort_values(["source", "table"], ignore_index=True)
-    )
+    sources = figures[_SOURCE].drop_duplicates().sort_values(_SOURCE, ignore_index=True)
     return sources.assign(source_id=range(len(sources)))
 
 
@@ -124,7 +122,7 @@ def _targets(figures: pd.DataFrame, strata: pd.DataFrame, sources: pd.DataFrame)
     keyed = figures.assign(_position=range(len(figures))).merge(
         strata[["stratum_id", "geo_level", "geo_id", "constraints"]], on=["geo_level", "geo_id", "constraints"]
     )
-    keyed = keyed.merge(sources[["source_id", "source", "table", "vintage"]], on=["source", "table", "vintage"])
+    keyed = keyed.merge(sources, on=_SOURCE)
     domains = {text: _domain_text(text) for text in keyed["constraints"].unique()}
     keyed["name"] = [
         _name(place, variable, domains[text], reform, source)

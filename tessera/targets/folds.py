@@ -60,15 +60,6 @@ def folds_of(targets: pd.DataFrame, folds: int, seed: int = 0) -> npt.NDArray[np
     return dealt[numbers] if len(distinct) else dealt
 
 
-def fold_counts(targets: pd.DataFrame, folds: int, seed: int = 0) -> pd.DataFrame:
-    """Targets and strata of each fold by level: one row a fold, columns fold, strata, targets and the levels."""
-    table = targets.assign(fold=folds_of(targets, folds, seed))
-    strata = table.drop_duplicates(["geo_id", "constraints"]).groupby("fold").size()
-    levels = table.groupby(["fold", "geo_level"]).size().unstack(fill_value=0)
-    result = pd.DataFrame({"strata": strata, "targets": table.groupby("fold").size()}).join(levels)
-    return result.reindex(range(folds), fill_value=0).rename_axis("fold").reset_index()
-
-
 def _hashes(targets: pd.DataFrame) -> list[str]:
     missing = [name for name in ("geo_level", "geo_id", "constraints") if name not in targets]
     if missing:

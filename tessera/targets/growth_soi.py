@@ -1,9 +1,10 @@
 """What IRS SOI Publication 1304 counts in several tax years, by name: amounts, returns, and classes of AGI (nation).
 
-Names: a variable for its amount; `returns` for all returns, `returns:VARIABLE` for those with the variable above zero
-(`returns:tax_unit_itemizes` for those that itemise). Where several tables have one, table 1.1 comes first, then 1.4,
-2.5, 1.2 and 2.1: the first three are of all filers, the others of those who take the deduction. Years come from one
-table. Which years: those whose tables have the layout that the loaders know. Holds no growth and no rules.
+Names: a variable for its amount; `returns` for all returns, `returns:VARIABLE` for those with the variable above zero,
+and below it where the table counts returns with a loss too (`returns:tax_unit_itemizes` for those that itemise). Where
+several tables have one, table 1.1 comes first, then 1.4, 2.5, 1.2 and 2.1: the first three are of all filers, the
+others of those who take the deduction. Years come from one table. Which years: those whose tables have the layout that
+the loaders know. Holds no growth and no rules.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tessera.targets.figures import constraints_from_json
 from tessera.targets.loaders import soi_table_1_1, soi_table_1_2, soi_table_1_4, soi_table_2_1, soi_table_2_5
 
 RETURNS = "returns"
+_LOSSES = "losses"
 _LOADERS = {
     "1_1": soi_table_1_1.load,
     "1_4": soi_table_1_4.load,
@@ -98,7 +100,18 @@ def _series(figures: pd.DataFrame) -> dict[str, _Series]:
             series.total = float(value)
         elif interval != _POSITIVE:
             series.classes[interval] = float(value)
-    return {name: series for name, series in found.items() if series.total is not None}
+    return _with_losses({name: series for name, series in found.items() if series.total is not None})
+
+
+def _with_losses(found: dict[str, _Series]) -> dict[str, _Series]:
+    """Series with the returns of a loss among those of a gain."""
+    for name in [name for name in found if name.startswith(f"{_LOSSES}:")]:
+        losses, gains = found.pop(name), found.get(name.replace(_LOSSES, RETURNS, 1))
+        if gains is not None:
+            gains.total = (gains.total or 0.0) + (losses.total or 0.0)
+            every = {**gains.classes, **losses.classes}
+            gains.classes = {one: gains.classes.get(one, 0.0) + losses.classes.get(one, 0.0) for one in every}
+    return found
 
 
 def _name(variable: str, rest: str) -> str:
@@ -111,5 +124,8 @@ def _name(variable: str, rest: str) -> str:
         return RETURNS
     if not beside:
         return f"{RETURNS}:{_ITEMIZES}" if rows[0][2] == 1 else ""
-    positive = len(beside) == 1 and beside[0][1:] == (">", 0.0)
-    return f"{RETURNS}:{beside[0][0]}" if positive else ""
+    if len(beside) != 1:
+        return ""
+    one, operation, value = beside[0]
+    kind = {(">", 0.0): RETURNS, ("<", 0.0): _LOSSES}.get((operation, value), "")
+    return f"{kind}:{one}" if kind else ""

@@ -6,7 +6,7 @@ create table sources (
     url varchar not null,
     vintage varchar not null,
     year integer not null,
-    unique (source, "table", vintage)
+    unique (source, "table", vintage, year, url)
 );
 create table strata (
     stratum_id integer primary key,
@@ -83,12 +83,13 @@ select
 from targets
 join strata using (stratum_id)
 join sources using (source_id);
--- Factors that made levels agree: one row a source, concept and state (or the nation), with the figures it was put on.
+-- Factors that made levels agree: one row a source, concept and state (or the nation), with the figures they were put
+-- on. The lowest and the highest differ where figures are sums of others, which had different factors.
 create view reconciliation_factors as
 select
     sources.source, strata.geo_level, targets.variable, strata.constraints, targets.reform,
     case strata.geo_level when 'state' then 'US' else left(strata.geo_id, 2) end as within,
-    any_value(targets.reconciliation) as factor, count(*) as figures
+    min(targets.reconciliation) as lowest, max(targets.reconciliation) as highest, count(*) as figures
 from targets
 join strata using (stratum_id)
 join sources using (source_id)

@@ -140,12 +140,6 @@ def read_comparison(database: Path, config: Path | None = None) -> pd.DataFrame:
     return _apply(database, chosen, read_selection(chosen, comparing=True))
 
 
-def read_all_targets(database: Path) -> pd.DataFrame:
-    """Every target of a database (columns of `COLUMNS`), with the sources that contradict each other among them."""
-    with open_database(database) as connection:
-        return _read_rows(connection, None)
-
-
 def _read(config: Path | None, above: tuple[str, ...]) -> Selection:
     label, text = _text(config)
     if label in above:
@@ -222,16 +216,13 @@ def _make_overview(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"create temporary table overview as select {columns} from target_overview")
 
 
-def _read_rows(connection: duckdb.DuckDBPyConnection, chosen: set[int] | None) -> pd.DataFrame:
-    """The chosen targets, or all of them, with `COLUMNS`."""
+def _read_rows(connection: duckdb.DuckDBPyConnection, chosen: set[int]) -> pd.DataFrame:
+    """The chosen targets with `COLUMNS`."""
     columns = ", ".join(f"target_overview.{column}" for column in COLUMNS if column != "definition_hash")
-    among = ""
-    if chosen is not None:
-        connection.register("chosen", pd.DataFrame({"target_id": pd.Series(sorted(chosen), dtype="int64")}))
-        among = "semi join chosen using (target_id)"
+    connection.register("chosen", pd.DataFrame({"target_id": pd.Series(sorted(chosen), dtype="int64")}))
     return connection.execute(
-        f"select {columns}, strata.definition_hash from target_overview join strata using (stratum_id) {among} "
-        "order by target_id"
+        f"select {columns}, strata.definition_hash from target_overview join strata using (stratum_id) "
+        "semi join chosen using (target_id) order by target_id"
     ).df()
 
 

@@ -1,8 +1,9 @@
 """Bringing figures of another year to the model year: each by the rule of its source, with the growth that is measured.
 
 The factor is recorded on each figure (column `uprating`), and its period becomes the model year. Classes of AGI move
-with their bounds (see `growth`). Where a rule goes by class of AGI, a total whose classes are all among the figures of
-its place is their sum, so that the mix of incomes of a state or district decides how it grows.
+with their bounds (see `growth`). Where a rule goes by class of AGI, the classes of all places together grow as the
+item in the nation, and a total whose classes are all among the figures of its place is their sum, so that the mix of
+incomes of a state or district decides how it grows (`uprating_classes`).
 
 Figures of the model year are left as published, and so are those with the rule `none`. Holds no rules and reads no
 file.
@@ -17,9 +18,10 @@ import pandas as pd
 
 from tessera.errors import TargetError
 from tessera.targets.catalogue import COUNTS
-from tessera.targets.classes import EVERYBODY, class_links, moved, split
+from tessera.targets.classes import EVERYBODY, moved, split
 from tessera.targets.figures import MODEL_YEAR, constraints_from_json
-from tessera.targets.growth import NOISE, SOI_YEAR, Growth
+from tessera.targets.growth import SOI_YEAR, Growth
+from tessera.targets.uprating_classes import classes_as_nation, totals_as_classes
 from tessera.targets.uprating_rules import UpratingRule, UpratingRules
 
 __all__ = ["MODEL_YEAR", "applied_factors", "uprate"]
@@ -55,7 +57,8 @@ def uprate(figures: pd.DataFrame, growth: Growth, rules: UpratingRules | None = 
         uprated.loc[old.index, "uprating"] = [one.factor(place) for one, place in zip(of_rows, places, strict=True)]
         uprated.loc[old.index, "constraints"] = [one.constraints for one in of_rows]
         by_class = old.index[[one.rule.follows.partition(":")[0] in _BY_CLASS for one in of_rows]]
-        uprated = _totals_of_classes(_valued(uprated), by_class)
+        uprated.loc[by_class, "uprating"] = classes_as_nation(uprated.loc[by_class])
+        uprated.loc[by_class, "uprating"] = totals_as_classes(uprated.loc[by_class])
     return _valued(uprated).assign(period=MODEL_YEAR)
 
 
@@ -145,28 +148,6 @@ def _moved(constraints: str, rule: UpratingRule, growth: Growth, where: str) -> 
             f"wanted one of {', '.join(_INCOMES)}, or none."
         )
     return moved(constraints, growth.bound_shift())
-
-
-def _totals_of_classes(figures: pd.DataFrame, by_class: pd.Index) -> pd.DataFrame:
-    """Figures that are made up of others by class of AGI take the factor of these together.
-
-    Where gains and losses of the classes nearly cancel, that is no measure: the classes take the factor of the total.
-    """
-    rows = figures.loc[by_class]
-    links = class_links(rows)
-    if not len(links.whole):
-        return figures
-    parts = rows.iloc[links.part]
-    sums = pd.DataFrame({"whole": links.whole, "new": parts["value"].to_numpy(), "raw": parts["raw_value"].to_numpy()})
-    sums = sums.groupby("whole", sort=True).sum()
-    own = rows["uprating"].iloc[sums.index.to_numpy()].to_numpy(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = sums["new"].to_numpy(np.float64) / sums["raw"].to_numpy(np.float64)
-    good = (factor > own / NOISE) & (factor < own * NOISE)
-    figures.loc[by_class[sums.index[good]], "uprating"] = factor[good]
-    bad = np.isin(links.whole, sums.index[~good])
-    figures.loc[by_class[links.part[bad]], "uprating"] = rows["uprating"].iloc[links.whole[bad]].to_numpy()
-    return figures
 
 
 def _valued(figures: pd.DataFrame) -> pd.DataFrame:

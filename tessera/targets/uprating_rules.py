@@ -6,7 +6,8 @@ for the rest of the source; the most specific rule counts); year; follows; why. 
 - `population`, `births`, `cpi`: the nation's resident population, its population below one year, consumer prices;
 - `cbo:LINE`: a line of CBO's income by source;
 - `soi:VARIABLE`: the nation's amount of that variable in IRS SOI Publication 1304, then CBO's line of it;
-- `soi_returns`, `soi_returns:VARIABLE`: the nation's returns, in all or with that variable, then the population;
+- `soi_returns`, `soi_returns:VARIABLE`: the nation's returns, in all or with that variable (a gain or a loss), then the
+  population;
 - `agi_class`: the nation's returns or AGI of the same class of AGI, then the population or CBO's AGI;
 - `marketplace:persons`, `marketplace:credit`: the state's marketplace coverage and premium tax credits;
 - `none`: kept as published.

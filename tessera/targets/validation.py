@@ -1,7 +1,7 @@
 """What the target database refuses, before anything is written. Each refusal is a `TargetError` that names the row.
 
 Checks rows of figures (unknown variables and places, values, periods, duplicates), sets of constraints (contradictions)
-and strata (orphans). Knows nothing of DuckDB.
+and strata (orphans, places that are none or lie elsewhere). Knows nothing of DuckDB.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ import pandas as pd
 
 from tessera.errors import TargetError
 from tessera.geography.areas import areas_of_kind, district_key, state_by_fips, states, stratum_districts
-from tessera.targets.catalogue import GEOGRAPHIC, VariableCatalogue
-from tessera.targets.figures import COLUMNS, GEO_LEVELS, Constraint, constraints_from_json, records
+from tessera.targets.catalogue import COUNTS, GEOGRAPHIC, VariableCatalogue
+from tessera.targets.figures import COLUMNS, GEO_LEVELS, Constraint, constraints_from_json, constraints_to_json, records
 
 OPERATIONS = ("==", "!=", ">", ">=", "<", "<=")
 FIRST_PERIOD, LAST_PERIOD = 2015, 2035
 NUMBERS = ("value", "raw_value", "uprating", "reconciliation")
+WORDS = ("source", "table", "url", "vintage", "unit", "variable")
+YEARS = ("year", "period")
+# A value is the product of its factors but for the last digits.
+_SAME = 1e-9
 _CONCEPT = ["source", "geo_level", "geo_id", "variable", "constraints", "reform", "period"]
 
 
@@ -48,7 +52,12 @@ def check_figures(figures: pd.DataFrame, variables: VariableCatalogue) -> None:
     first = np.flatnonzero(~figures["constraints"].duplicated().to_numpy())
     for place, row in zip(first, records(figures.iloc[first]), strict=True):
         where = describe(int(place), row)
-        check_constraints(_parsed(row["constraints"], where), variables, where)
+        parsed = _parsed(row["constraints"], where)
+        check_constraints(parsed, variables, where)
+        if row["constraints"] != (canonical := constraints_to_json(parsed)):
+            raise TargetError(f"{where}: constraints are written in another way than {canonical}; wanted that.")
+    _check_products(figures)
+    _check_one_period(figures)
     _check_unique(figures)
 
 
@@ -83,12 +92,16 @@ def check_strata(strata: pd.DataFrame) -> None:
         strata: columns stratum_id, parent_stratum_id (-1 for none), geo_level, geo_id, constraints.
 
     Raises:
-        TargetError: names the stratum.
+        TargetError: names the stratum; also for a place that is none of its level, and for one that is there twice.
     """
     by_id = {row["stratum_id"]: row for row in records(strata)}
+    _check_strata_unique(strata)
+    places = known_places()
     for stratum in by_id.values():
         parent_id = stratum["parent_stratum_id"]
-        where = f"Stratum {stratum['stratum_id']} ({stratum['geo_id']} {stratum['constraints']})"
+        where = _named(stratum)
+        if places.get(stratum["geo_id"]) != stratum["geo_level"]:
+            raise TargetError(f"{where}: no {stratum['geo_level']} is called {stratum['geo_id']!r}.")
         if parent_id == -1:
             if stratum["geo_id"] != "US" or stratum["constraints"] != "[]":
                 raise TargetError(f"{where} has no parent; only the nation as a whole has none.")
@@ -115,16 +128,45 @@ def describe(position: int, row: dict[str, object]) -> str:
     return f"Row {position} ({row['source']}: {row['geo_id']} {row['variable']} {row['constraints']}{reform})"
 
 
+def _named(stratum: dict[str, object]) -> str:
+    """A stratum in words, for messages."""
+    return f"Stratum {stratum['stratum_id']} ({stratum['geo_id']} {stratum['constraints']})"
+
+
+def _check_strata_unique(strata: pd.DataFrame) -> None:
+    for columns, what in ((["stratum_id"], "number"), (["geo_id", "constraints"], "definition")):
+        twice = strata[strata.duplicated(columns)]
+        if len(twice):
+            raise TargetError(f"{_named(records(twice)[0])} has the {what} of another stratum; wanted one.")
+
+
 def _suspects(figures: pd.DataFrame, places: dict[str, str], variables: VariableCatalogue) -> list[int]:
     """Positions of the rows that may be wrong, found column by column: `_check_row` says what is wrong with them."""
     suspect = (figures["geo_id"].map(places) != figures["geo_level"]).to_numpy()
     for column in ("variable", "reform"):
-        unknown = [name for name in figures[column].unique() if name and name not in variables]
+        unknown = [name for name in figures[column].unique() if name != "" and name not in variables]
         suspect = suspect | figures[column].isin(unknown).to_numpy()
+    for column in WORDS:
+        none = [word for word in figures[column].unique() if not _is_word(word)]
+        suspect = suspect | figures[column].isin(none).to_numpy()
     for column in NUMBERS:
         suspect = suspect | _unlike(figures[column], float, np.isfinite)
-    suspect = suspect | _unlike(figures["period"], int, lambda years: (years >= FIRST_PERIOD) & (years <= LAST_PERIOD))
+    suspect = suspect | (figures["variable"].isin(COUNTS).to_numpy() & _unlike(figures["value"], float, _not_negative))
+    for column in YEARS:
+        suspect = suspect | _unlike(figures[column], int, _in_range)
     return [int(position) for position in np.flatnonzero(suspect)]
+
+
+def _is_word(word: object) -> bool:
+    return isinstance(word, str) and word.strip() != ""
+
+
+def _not_negative(values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    return values >= 0
+
+
+def _in_range(years: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    return (years >= FIRST_PERIOD) & (years <= LAST_PERIOD)
 
 
 def _unlike(
@@ -166,27 +208,59 @@ def _check_row(row: dict[str, object], where: str, places: dict[str, str], varia
         raise TargetError(
             f"{where}: no {row['geo_level']} is called {row['geo_id']!r}; ids look like US, CA, CA-12, NYC."
         )
+    for column in WORDS:
+        if not _is_word(row[column]):
+            raise TargetError(f"{where}: {column} is {row[column]!r}; wanted words that say it.")
     for name in (row["variable"], row["reform"]):
-        if name and name not in variables:
+        if name != "" and name not in variables:
             raise TargetError(f"{where}: unknown variable {name!r}; near: {variables.near(str(name))}.")
     for column in NUMBERS:
         value = row[column]
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise TargetError(f"{where}: {column} is {value!r}; wanted a finite number.")
-    period = row["period"]
-    if not isinstance(period, int) or not FIRST_PERIOD <= period <= LAST_PERIOD:
-        raise TargetError(f"{where}: period is {period!r}; wanted a year from {FIRST_PERIOD} to {LAST_PERIOD}.")
+        if column == "value" and row["variable"] in COUNTS and value < 0:
+            raise TargetError(f"{where}: {value:,.6g} is less than none; wanted a count of at least 0.")
+    for column in YEARS:
+        year = row[column]
+        if not isinstance(year, int) or not FIRST_PERIOD <= year <= LAST_PERIOD:
+            raise TargetError(f"{where}: {column} is {year!r}; wanted a year from {FIRST_PERIOD} to {LAST_PERIOD}.")
+
+
+def _check_products(figures: pd.DataFrame) -> None:
+    """Refuse a value that is not the published one times its factors."""
+    value, raw, uprating, reconciliation = (figures[column].to_numpy(np.float64) for column in NUMBERS)
+    product = raw * uprating * reconciliation
+    wrong = np.flatnonzero(np.abs(value - product) > _SAME * np.maximum(np.abs(value), np.abs(product)))
+    if len(wrong):
+        one = int(wrong[0])
+        raise TargetError(
+            f"{_row(figures, one)}: value is {value[one]:,.6g}; wanted raw_value x uprating x reconciliation, which is "
+            f"{product[one]:,.6g}."
+        )
+
+
+def _check_one_period(figures: pd.DataFrame) -> None:
+    periods = figures["period"].to_numpy()
+    other = np.flatnonzero(periods != periods[0])
+    if len(other):
+        raise TargetError(
+            f"{_row(figures, int(other[0]))}: period is {periods[other[0]]}, and {periods[0]} in row 0; wanted figures "
+            "of one year (see uprating)."
+        )
+
+
+def _row(figures: pd.DataFrame, position: int) -> str:
+    return describe(position, records(figures.iloc[[position]])[0])
 
 
 def _check_unique(figures: pd.DataFrame) -> None:
-    repeated = figures.duplicated(_CONCEPT, keep="first")
+    repeated = figures.duplicated(_CONCEPT, keep="first").to_numpy()
     if repeated.any():
-        position = int(repeated.to_numpy().argmax())
-        first = figures.index.get_indexer(
-            figures.index[(figures[_CONCEPT] == figures.iloc[position][_CONCEPT]).all(axis=1)]
-        )[0]
-        where = describe(position, records(figures.iloc[[position]])[0])
-        raise TargetError(f"{where}: the same target is in row {first}; a source gives a figure once.")
+        position = int(repeated.argmax())
+        same = (figures[_CONCEPT] == figures.iloc[position][_CONCEPT]).all(axis=1).to_numpy()
+        raise TargetError(
+            f"{_row(figures, position)}: the same target is in row {int(same.argmax())}; a source gives a figure once."
+        )
 
 
 def _check_bounds(name: str, bounds: dict[str, float], where: str) -> None:

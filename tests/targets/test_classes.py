@@ -67,6 +67,33 @@ def test_links(intervals: list[Interval], links: dict[int, set[int]], unsummed: 
     assert [set(group.tolist()) for group in found.unsummed] == unsummed
 
 
+@pytest.mark.parametrize(
+    ("unit", "total", "values", "linked"),
+    [
+        # Nobody in the class above: the two are all of the total, rounding aside.
+        ("dollar", 60_000.0, (20_000.0, 40_000.0), True),
+        ("dollar", 60_500.0, (20_000.0, 40_000.0), True),
+        ("return", 60_015.0, (20_000.0, 40_000.0), True),
+        ("return", 60_016.0, (20_000.0, 40_000.0), False),
+        # A suppressed class is no rounding, however small the numbers.
+        ("return", 60.0, (20.0, 30.0), False),
+        ("dollar", 3_000.0, (1_000.0, 1_500.0), False),
+        ("dollar", -60_000.0, (-20_000.0, -40_000.0), True),
+    ],
+)
+def test_classes_that_add_up_as_published_are_all_of_a_total(
+    unit: str, total: float, values: tuple[float, float], linked: bool
+) -> None:
+    figures = _figures(EVERYBODY, (-math.inf, 1), (1, 7))
+    links = class_links(figures.assign(raw_value=[total, *values], unit=unit))
+    assert links.whole.tolist() == ([0, 0] if linked else [])
+    assert links.part.tolist() == ([1, 2] if linked else [])
+    assert links.unsummed == ()
+    # Classes that overlap count somebody twice.
+    overlapping = _figures(EVERYBODY, (-math.inf, 1), (0, 7)).assign(raw_value=[total, *values], unit=unit)
+    assert len(class_links(overlapping).whole) == 0
+
+
 def test_places_sources_and_rests_are_kept_apart() -> None:
     table = pd.concat([_figures((-math.inf, 1)), _figures((1, math.inf), place="CA")], ignore_index=True)
     assert class_links(table).unsummed == ()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tessera.geography.areas import states
 from tessera.targets import consistency
-from tessera.targets.figures import Figure, Provenance, to_frame
+from tessera.targets.figures import Constraint, Figure, Provenance, to_frame
 from tests.targets.small import small_figures
 
 FILER = ("tax_unit_is_filer", "==", 1.0)
@@ -28,6 +30,40 @@ def _one(table: pd.DataFrame, **wanted: str) -> pd.Series:
 )  # fmt: skip
 def test_severities(gap: float, name: str) -> None:
     assert consistency.severity(np.array([gap])).tolist() == [name]
+
+
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [(100_999.0, "ok"), (101_000.0, "flag"), (104_999.0, "flag"), (105_000.0, "significant"), (95_000.0, "significant"),
+     (114_999.0, "significant"), (115_000.0, "critical"), (85_000.0, "critical"), (0.0, "critical")],
+)  # fmt: skip
+def test_borders_of_severities_are_those_of_the_table(other: float, name: str) -> None:
+    figures = pd.concat(
+        [to_frame([Figure("state", "VT", "snap", value, "dollar")], replace(SOI, source=source))
+         for source, value in (("first", 100_000.0), ("second", other))],
+        ignore_index=True,
+    )  # fmt: skip
+    compared = consistency.compare(figures)
+    assert compared["severity"].tolist() == [name]
+    aside = consistency.set_aside(compared)
+    assert aside.index.tolist() == ([1] if name == "critical" else [])
+
+
+def test_reasons_say_who_says_what_and_which_goes_before() -> None:
+    def reason(value: float, other: float) -> str:
+        figures = pd.concat(
+            [to_frame([Figure("state", "VT", "snap", one, "dollar")], replace(SOI, source=source))
+             for source, one in (("first", value), ("second", other))],
+            ignore_index=True,
+        )  # fmt: skip
+        return str(consistency.set_aside(consistency.compare(figures)).iloc[0])
+
+    assert reason(4_000_000.0, 1_000_000.0) == (
+        "second says 1,000,000 for VT: 75.0% less than the 4,000,000 of first, which goes before it"
+    )
+    assert reason(0.0, 12.5) == "second says 12.5 for VT: more than the 0 of first, which goes before it"
+    # A loss twice as large is less.
+    assert reason(-5_000.0, -10_000.0).startswith("second says -10,000 for VT: 100.0% less than the -5,000 of first")
 
 
 def test_gaps_are_relative_to_the_size_of_the_value() -> None:
@@ -58,7 +94,8 @@ def test_districts_that_contradict_their_state_are_set_aside_there_alone() -> No
     assert chosen["geo_id"].str.match(r"OH-\d\d").all()
     assert len(chosen) == 15
     assert set(chosen["constraints"]) == {"[]"}
-    assert aside.str.contains("districts of census do not add up to OH: 1500 against 3000").all()
+    reason = "the districts of census add up to 1,500: 50.0% less than the 3,000 of census for OH as a whole"
+    assert set(aside) == {reason}
 
 
 def test_incomplete_parts_are_not_compared() -> None:
@@ -122,7 +159,25 @@ def test_classes_are_compared_with_their_total_and_rounding_is_forgiven() -> Non
     assert _one(consistency.compare(figures(85.0)), kind="classes to total")["severity"] == "ok"
     compared = consistency.compare(figures(80.0))
     assert _one(compared, kind="classes to total")["severity"] == "critical"
-    assert consistency.set_aside(compared).index.tolist() == [1, 2]
+    aside = consistency.set_aside(compared)
+    assert aside.index.tolist() == [1, 2]
+    reason = "the classes of AGI of soi add up to 100: 25.0% more than the 80 of soi for US as a whole"
+    assert set(aside) == {reason}
+
+
+def test_classes_that_were_all_of_their_total_are_compared_after_uprating() -> None:
+    """Nothing is in the classes above: these two are as far from their total as they look."""
+    name = "adjusted_gross_income"
+    low: tuple[Constraint, ...] = ((name, "<", 1.0),)
+    middle: tuple[Constraint, ...] = ((name, ">=", 1.0), (name, "<", 9.0))
+    some: list[tuple[float, tuple[Constraint, ...]]] = [(1_000.0, ()), (400.0, low), (600.0, middle)]
+    figures = to_frame(
+        [Figure("national", "US", "tax_unit_count", value, "return", (FILER, *domain)) for value, domain in some], SOI
+    )
+    assert consistency.compare(figures)["severity"].tolist() == ["ok"]
+    grown = figures.assign(value=figures["value"] * [1.0, 1.3, 1.3])
+    row = consistency.compare(grown).iloc[0]
+    assert (row["kind"], row["severity"], row["gap"]) == ("classes to total", "critical", pytest.approx(0.3))
 
 
 def test_nothing_to_compare() -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 
 from tessera.errors import TargetError
 from tessera.geography.areas import areas_of_kind
-from tessera.targets import database, reading, selection, snapshot, validation
+from tessera.targets import database, reading, snapshot, validation
 from tessera.targets.catalogue import VariableCatalogue
 from tessera.targets.figures import COLUMNS
 from tests.targets.small import small_figures
@@ -36,7 +42,7 @@ def built(figures: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> da
 
 def test_everything_is_in_the_database_once(built: database.DatabaseSummary, figures: pd.DataFrame) -> None:
     assert built.targets == len(figures) == sum(built.by_level.values()) == sum(built.by_source.values())
-    targets = selection.read_all_targets(built.path)
+    targets = reading.read_table(built.path, "target_overview").sort_values("target_id")
     assert targets["name"].is_unique
     assert targets["target_id"].tolist() == list(range(len(figures)))
     assert targets["value"].sum() == pytest.approx(figures["value"].sum(), rel=1e-12)
@@ -45,11 +51,9 @@ def test_everything_is_in_the_database_once(built: database.DatabaseSummary, fig
 def test_figures_come_back_as_they_went_in(built: database.DatabaseSummary, figures: pd.DataFrame) -> None:
     key = ["source", "geo_id", "variable", "constraints", "reform"]
     back = reading.read_figures(built.path)
-    # A source is its name, table and vintage: its address and year are the first ones.
-    columns = [column for column in COLUMNS if column not in ("url", "year")]
     pd.testing.assert_frame_equal(
-        back.sort_values(key, ignore_index=True)[columns],
-        figures.sort_values(key, ignore_index=True)[columns],
+        back.sort_values(key, ignore_index=True)[list(COLUMNS)],
+        figures.sort_values(key, ignore_index=True)[list(COLUMNS)],
         check_dtype=False,
     )
 
@@ -118,10 +122,11 @@ def test_factors_and_contradictions_are_in_the_database(tmp_path: Path) -> None:
     ]
     aside = tables["excluded"].merge(tables["target_overview"], on="target_id")
     assert aside["name"].tolist() == ["US/snap@paper"]
-    assert aside["reason"].tolist() == ["paper differs from usda at US: 9000 against 5100 (+76.5%)"]
+    reason = "paper says 9,000 for US: 76.5% more than the 5,100 of usda, which goes before it"
+    assert aside["reason"].tolist() == [reason]
     factors = tables["reconciliation_factors"]
-    assert factors[["source", "geo_level", "within", "factor", "figures"]].to_numpy().tolist() == [
-        ["census", "district", "OH", 2.0, 15]
+    assert factors[["source", "geo_level", "within", "lowest", "highest", "figures"]].to_numpy().tolist() == [
+        ["census", "district", "OH", 2.0, 2.0, 15]
     ]
 
 
@@ -149,6 +154,21 @@ def test_factors_and_contradictions_are_in_the_database(tmp_path: Path) -> None:
         ("constraints", '[["state_fips","==",6]]', "geography is given by"),
         ("constraints", '[["city_county_fips","==",6037]]', "geography is given by"),
         ("constraints", "age>3", "no JSON list"),
+        ("constraints", '[["age",">"]]', "no JSON list"),
+        ("constraints", '[["age", ">", 3.0]]', r"Row 3 .*another way than \[\[.age.,.>.,3\]\]; wanted that"),
+        ("constraints", '[["snap",">",0],["age",">",3]]', "another way than"),
+        ("variable", "", "Row 3 .*variable is ''; wanted words"),
+        ("variable", None, "variable is None"),
+        ("reform", None, "unknown variable None"),
+        ("source", "", "source is ''"),
+        ("table", " ", "table is ' '"),
+        ("url", None, "url is None"),
+        ("vintage", float("nan"), "vintage is nan"),
+        ("unit", "", "unit is ''"),
+        ("year", 24, "year is 24; wanted a year from 2015"),
+        ("year", None, "year is None"),
+        ("raw_value", 1.0, r"Row 3 .*wanted raw_value x uprating x reconciliation, which is 1\."),
+        ("period", 2023, "Row 3 .*period is 2023, and 2024 in row 0; wanted figures of one year"),
     ],
 )
 def test_a_bad_row_is_named(few: pd.DataFrame, tmp_path: Path, column: str, value: object, message: str) -> None:
@@ -158,6 +178,14 @@ def test_a_bad_row_is_named(few: pd.DataFrame, tmp_path: Path, column: str, valu
     with pytest.raises(TargetError, match=message):
         database.build_database(path, bad)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_count_below_none_is_refused_and_an_amount_is_not() -> None:
+    figures = small_figures().iloc[:3]
+    lost = figures.assign(value=-1.0, raw_value=-1.0)
+    with pytest.raises(TargetError, match=r"Row 0 .*AL-01 person_count .*-1 is less than none; wanted a count"):
+        validation.check_figures(lost, KNOWN)
+    validation.check_figures(lost.assign(variable="rental_income", unit="dollar"), KNOWN)
 
 
 def test_equal_inclusive_bounds_are_no_contradiction() -> None:
@@ -170,6 +198,83 @@ def test_duplicates_are_refused(few: pd.DataFrame, tmp_path: Path) -> None:
     twice = pd.concat([few, few.iloc[[5]]], ignore_index=True)
     with pytest.raises(TargetError, match=rf"Row {len(few)} .*the same target is in row 5"):
         database.build_database(tmp_path / "targets.duckdb", twice)
+
+
+def test_rows_are_named_by_position_whatever_the_index(few: pd.DataFrame) -> None:
+    twice = pd.concat([few, few.iloc[[5]]]).set_axis([7] * (len(few) + 1))
+    with pytest.raises(TargetError, match=rf"Row {len(few)} .*the same target is in row 5"):
+        validation.check_figures(twice, KNOWN)
+
+
+def test_one_table_at_two_addresses_is_two_sources(tmp_path: Path) -> None:
+    figures = small_figures()
+    nation = figures["geo_level"] == "national"
+    figures.loc[nation, ["url", "year"]] = ["https://example.org/nation", 2023]
+    path = tmp_path / "targets.duckdb"
+    assert database.build_database(path, figures).sources == 5
+    back = reading.read_figures(path)
+    assert (back["url"] == "https://example.org/nation").tolist() == (back["geo_level"] == "national").tolist()
+    assert set(back.loc[back["geo_level"] == "national", "year"]) == {2023}
+
+
+# Without shrinking: a smaller seed is no simpler one.
+@settings(
+    max_examples=4,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_order_of_figures_does_not_matter(tmp_path: Path, seed: int) -> None:
+    figures = small_figures(national_snap=9_000.0)
+    # Thirds, whose sums depend on their order in the last digits.
+    old = figures["source"] == "usda"
+    figures = figures.assign(
+        year=figures["year"].mask(old, 2022), raw_value=figures["raw_value"] / 3, uprating=np.where(old, 1.1, 1.0)
+    )
+    figures["value"] = figures["raw_value"] * figures["uprating"]
+    tables = []
+    for name, table in (("one", figures), ("other", figures.sample(frac=1.0, random_state=seed))):
+        path = database.build_database(tmp_path / f"{name}.duckdb", table).path
+        with duckdb.connect(str(path), read_only=True) as connection:
+            names = sorted(reading.table_names(connection))
+            tables.append({one: connection.execute(f'select * from "{one}"').df() for one in names})
+    assert len(tables[0]) == 10
+    for name in tables[0]:
+        pd.testing.assert_frame_equal(tables[0][name], tables[1][name], check_exact=True, obj=name)
+
+
+_HOLD = """
+import sys
+import duckdb
+with duckdb.connect(sys.argv[1], read_only=True) as connection:
+    for line in sys.stdin:
+        print(connection.execute("select count(*), sum(value) from targets").fetchone(), flush=True)
+"""
+
+
+def test_a_reader_keeps_its_database_while_another_is_put_in_its_place(tmp_path: Path) -> None:
+    figures = small_figures()
+    path = database.build_database(tmp_path / "targets.duckdb", figures).path
+    command = [sys.executable, "-c", _HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin is not None and reader.stdout is not None
+
+        def asked() -> tuple[int, float]:
+            assert reader.stdin is not None and reader.stdout is not None
+            print(file=reader.stdin, flush=True)
+            return ast.literal_eval(reader.stdout.readline())
+
+        before = asked()
+        assert before == (len(figures), pytest.approx(figures["value"].sum()))
+        # This process opens the file that the other one holds, and replaces it.
+        assert len(reading.read_figures(path)) == len(figures)
+        database.build_database(path, figures.head(7))
+        assert asked() == before
+        assert len(reading.read_figures(path)) == 7
+        reader.stdin.close()
+        assert reader.wait(timeout=60) == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["targets.duckdb"]
 
 
 def test_a_failed_build_leaves_the_old_file(few: pd.DataFrame, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tessera.errors import TargetError
 from tessera.geography.areas import district_key, stratum_districts
-from tessera.targets.folds import fold, fold_counts, folds_of
+from tessera.targets.folds import fold, folds_of
 from tessera.targets.strata import definition_hash
 
 HASHES = st.lists(st.binary(max_size=8).map(lambda raw: hashlib.sha256(raw).hexdigest()), min_size=1, max_size=40)
@@ -66,15 +66,6 @@ def test_folds_are_even_and_another_seed_deals_anew() -> None:
         assert np.abs(np.bincount(folds, minlength=10) - wanted).max() < 5 * np.sqrt(wanted)
     # As if independent: a tenth agree by chance.
     assert np.count_nonzero(dealt == anew) == pytest.approx(wanted, abs=5 * np.sqrt(wanted))
-
-
-def test_counts_of_folds() -> None:
-    table = pd.concat([districts(SNAP, "household_count"), districts(SNAP, "snap")], ignore_index=True)
-    counts = fold_counts(table, 4)
-    assert counts["fold"].tolist() == [0, 1, 2, 3]
-    assert counts["strata"].sum() == 436
-    assert (counts["targets"] == 2 * counts["strata"]).all()
-    assert (counts["district"] == counts["targets"]).all()
 
 
 def test_no_targets_have_no_folds() -> None:

@@ -15,7 +15,7 @@ def test_published_numbers(cell: str, value: float) -> None:
     assert number(cell, Path("table"), "row 1") == value
 
 
-@pytest.mark.parametrize("cell", ["**", "", None, "-888888888", "twelve", "inf"])
+@pytest.mark.parametrize("cell", ["**", "", None, "-888888888", "twelve", "inf", "12,5", "1,2,3"])
 def test_what_is_no_number_is_refused(cell: str | None) -> None:
     with pytest.raises(SourceError, match="row 1"):
         number(cell, Path("table"), "row 1")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tessera.errors import TargetError
 from tessera.geography.areas import district_key, states
@@ -144,6 +147,48 @@ def test_small_gaps_of_levels_are_closed_and_wide_ones_stay() -> None:
     assert people["reconciliation"]["US"] == 1.0
     assert people["reconciliation"]["VT"] == pytest.approx(1.02 / 1.01)
     assert people["reconciliation"]["VT-01"] == pytest.approx(1.02)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 0.02))
+def test_whatever_the_noise_districts_add_up_and_no_figure_moves_unsaid(seed: int, width: float) -> None:
+    figures = small_figures()
+    figures = figures[(figures["variable"] == "person_count") & (figures["constraints"] == "[]")]
+    noise = np.random.default_rng(seed).uniform(1.0 - width, 1.0 + width, len(figures))
+    published = figures.assign(raw_value=figures["raw_value"] / 1.25 * noise, uprating=1.25)
+    published["value"] = published["raw_value"] * published["uprating"]
+    done = reconcile.reconcile(published)
+
+    at = {level: rows.set_index("geo_id")["value"] for level, rows in done.groupby("geo_level")}
+    added = at["district"].groupby(at["district"].index.str[:2]).sum()
+    assert added.to_numpy() == pytest.approx(at["state"][added.index].to_numpy(), rel=1e-12)
+    assert at["state"].sum() == pytest.approx(at["national"]["US"], rel=1e-12)
+    # A figure is what was published, uprated, and scaled by the factor that it says: by less than 5 % a step.
+    kept = ["raw_value", "uprating", "geo_id", "constraints", "table"]
+    pd.testing.assert_frame_equal(done[kept], published.reset_index(drop=True)[kept], check_exact=True)
+    factor = done["reconciliation"]
+    assert (done["value"] == done["raw_value"] * done["uprating"] * factor).all()
+    steps = done["geo_level"].map({"national": 0, "state": 1, "district": 2})
+    assert ((factor < (1 / 0.95) ** steps + 1e-12) & (factor > (1 / 1.05) ** steps - 1e-12)).all()
+    # Without scaling the noise stays, to the last digit.
+    plain = reconcile.reconcile(published, scale=False)
+    pd.testing.assert_frame_equal(plain, published.reset_index(drop=True), check_exact=True)
+
+
+def test_packaged_figures_unscaled_are_those_built_without_scaling(
+    uprated: pd.DataFrame, rebuilt: pd.DataFrame
+) -> None:
+    key = ["source", "geo_level", "geo_id", "variable", "constraints", "reform"]
+    plain = reconcile.reconcile(uprated, scale=False)
+    undone = reconcile.unscaled(rebuilt)
+    both = plain.merge(undone, on=key, suffixes=("", "_undone"), validate="one_to_one")
+    assert len(both) == len(plain) == len(rebuilt)
+    assert both["value_undone"].to_numpy() == pytest.approx(both["value"].to_numpy(), rel=1e-12)
+    published = plain.iloc[: len(uprated)]
+    assert (published["value"].to_numpy() == (uprated["raw_value"] * uprated["uprating"]).to_numpy()).all()
+    sums = plain.iloc[len(uprated) :]
+    assert len(sums) > 1_000
+    assert sums["table"].str.contains("sum of").all()
 
 
 def test_classes_follow_their_total() -> None:

@@ -153,7 +153,7 @@ def test_other_years_and_no_table_at_all(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="starts with 21incd"):
         soi_districts.load(path, year=2021)
     path.write_text("<html>gone</html>", encoding="utf-8")
-    with pytest.raises(SourceError, match="column 'STATEFIPS' is missing"):
+    with pytest.raises(SourceError, match="an HTML or XML page; wanted the CSV file"):
         soi_districts.load(path)
     with pytest.raises(SourceError, match="no such file"):
         soi_districts.load(tmp_path / "absent" / "22incd.csv")

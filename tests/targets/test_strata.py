@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tessera.errors import TargetError
 from tessera.geography.areas import areas_of_kind
@@ -66,6 +68,71 @@ def test_orphans_and_strangers_are_refused(nested: pd.DataFrame) -> None:
     within = nested.copy()
     within.loc[last, "parent_stratum_id"] = new_york
     validation.check_strata(within)
+
+
+@pytest.mark.parametrize(
+    ("place", "other", "message"),
+    [
+        # A district in another state, a state in a district, a city and a district in each other.
+        ("VT-01", "NY", r"VT-01 \[\]\) is no part of its parent \d+ \(NY"),
+        ("VT", "VT-01", r"\(VT \[\]\) is no part of its parent \d+ \(VT-01"),
+        ("NYC", "NY-10", "is no part of its parent"),
+        ("NY-10", "NYC", "is no part of its parent"),
+        ("CA-11", "CA-12", "is no part of its parent"),
+        ("VT", "VT", "is no part of its parent"),
+    ],
+)
+def test_places_in_the_wrong_place_are_refused(nested: pd.DataFrame, place: str, other: str, message: str) -> None:
+    plain = nested[nested["constraints"] == "[]"].set_index("geo_id")["stratum_id"]
+    moved = nested.copy()
+    moved.loc[moved["stratum_id"] == plain[place], "parent_stratum_id"] = plain[other]
+    with pytest.raises(TargetError, match=rf"Stratum {plain[place]} .*{message}"):
+        validation.check_strata(moved)
+
+
+def test_a_domain_below_one_without_its_constraint_is_refused(nested: pd.DataFrame) -> None:
+    by_domain = nested[nested["geo_id"] == "VT"].set_index("domain")["stratum_id"]
+    moved = nested.copy()
+    moved.loc[moved["stratum_id"] == by_domain["eitc,tax_unit_is_filer"], "parent_stratum_id"] = by_domain[
+        "eitc_child_count"
+    ]
+    with pytest.raises(TargetError, match=rf"Stratum {by_domain['eitc,tax_unit_is_filer']} \(VT .* is no part of its"):
+        validation.check_strata(moved)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("geo_level", "state", r"\(VT-01 .*\): no state is called 'VT-01'"),
+        ("geo_id", "VT-02", "no district is called 'VT-02'"),
+        ("geo_id", "VT", r"\(VT \[\]\) has the definition of another stratum"),
+        ("stratum_id", 3, r"Stratum 3 \(VT-01 .* has the number of another stratum"),
+    ],
+)
+def test_a_stratum_of_no_place_or_twice_is_refused(
+    nested: pd.DataFrame, column: str, value: object, message: str
+) -> None:
+    strange = nested.copy()
+    strange.loc[nested["geo_id"] == "VT-01", column] = value
+    with pytest.raises(TargetError, match=message):
+        validation.check_strata(strange)
+
+
+_RULES = st.lists(st.sampled_from([FILER, CREDIT, CHILDREN]), unique=True).map(constraints_to_json)
+_PLACES = st.sampled_from([("national", "US"), ("state", "VT"), ("district", "VT-01"), ("city", "NYC")])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(_PLACES, _RULES), max_size=12), st.data())
+def test_ids_and_hashes_do_not_depend_on_the_order_of_figures(
+    rows: list[tuple[tuple[str, str], str]], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(rows))
+    one, other = (strata.build_strata(_figures(*((*place, text) for place, text in some))) for some in (rows, shuffled))
+    pd.testing.assert_frame_equal(one, other)
+    validation.check_strata(one)
+    assert one["definition_hash"].is_unique
+    assert len(one) == PLACES + len({row for row in rows if row[1] != "[]"})
 
 
 def test_hashes_tell_places_and_domains_apart(nested: pd.DataFrame) -> None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import xlrd
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tessera.errors import SourceError, TargetError
-from tessera.targets import growth, growth_soi, uprating
+from tessera.geography.areas import states
+from tessera.targets import growth, growth_soi, official, uprating
 from tessera.targets.classes import EVERYBODY
-from tessera.targets.figures import Constraint, Figure, Provenance, to_frame
+from tessera.targets.figures import (
+    Constraint,
+    Figure,
+    Provenance,
+    constraints_from_json,
+    constraints_to_json,
+    to_frame,
+)
 from tessera.targets.growth import Growth
 from tessera.targets.growth_soi import SoiSeries
 from tessera.targets.marketplace_growth import MarketplaceGrowth
@@ -194,6 +208,67 @@ def test_classes_whose_gains_and_losses_cancel_follow_their_total() -> None:
     assert done["uprating"].tolist() == pytest.approx([40 / 34 * 1.05] * 4)
 
 
+def _states(low: float, high: float) -> pd.DataFrame:
+    """Joint returns of every state: all, of the class without AGI, and of the class with most of it."""
+    rows = [
+        Figure("state", state.usps, "tax_unit_count", value * (2 if state.usps == "CA" else 1), "return", domain)
+        for state in states()
+        for value, domain in ((low + high, (FILER,)), (low, (FILER, LOW)), (high, (FILER, HIGH)))
+    ]
+    return _figures(*rows)
+
+
+def test_classes_of_all_states_grow_as_the_item_in_the_nation() -> None:
+    # All returns grow by 40 / 34; the two classes by 5 / 4 and 23 / 20, together more than that here.
+    done = uprating.uprate(_states(30_000.0, 10_000.0), MADE_UP, _rules("soi,*,2022,soi_returns,why"))
+    nation = done[done["constraints"] == '[["tax_unit_is_filer","==",1]]']
+    assert nation["value"].sum() / nation["raw_value"].sum() == pytest.approx(40 / 34 * 1.02, rel=1e-12)
+    own = np.array([5 / 4, 23 / 20]) * 1.02
+    together = (own @ [3, 1]) / 4
+    factors = done["uprating"].to_numpy().reshape(-1, 3)
+    assert factors[:, 1:] == pytest.approx(np.tile(own * 40 / 34 * 1.02 / together, (51, 1)), rel=1e-12)
+    values = done["value"].to_numpy().reshape(-1, 3)
+    assert values[:, 0] == pytest.approx(values[:, 1] + values[:, 2], rel=1e-12)
+    # A state by itself may grow in another way than the nation.
+    alone = uprating.uprate(_states(30_000.0, 10_000.0).iloc[:3], MADE_UP, _rules("soi,*,2022,soi_returns,why"))
+    assert alone["uprating"].tolist()[1:] == pytest.approx(own.tolist())
+    assert alone["uprating"].iloc[0] == pytest.approx(together)
+
+
+def test_a_total_is_the_sum_of_the_classes_that_have_anything() -> None:
+    table = _figures(_dollars(60_000.0, FILER), _dollars(20_000.0, FILER, LOW), _dollars(40_000.0, FILER, *MIDDLE))
+    done = uprating.uprate(table, MADE_UP, _rules("soi,*,2022,agi_class,why"))
+    assert done["uprating"].tolist()[1:] == pytest.approx([5 / 4 * 1.05, 12 / 10 * 1.05])
+    assert done["value"].iloc[0] == pytest.approx(done["value"].iloc[1:].sum(), rel=1e-12)
+    # Where a class was suppressed, the total grows by itself.
+    without = table.assign(raw_value=[90_000.0, 20_000.0, 40_000.0])
+    done = uprating.uprate(without, MADE_UP, _rules("soi,*,2022,agi_class,why"))
+    assert done["uprating"].tolist() == pytest.approx([40 / 34 * 1.05, 5 / 4 * 1.05, 12 / 10 * 1.05])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(2020, 2024), st.sampled_from(["snap", "ssi"]), st.floats(-1e12, 1e12)),
+        min_size=1, max_size=12,
+    )
+)  # fmt: skip
+def test_uprating_touches_nothing_of_the_model_year(rows: list[tuple[int, str, float]]) -> None:
+    table = pd.concat(
+        [_figures(_dollars(value, variable=name, place=place), year=year)
+         for place, (year, name, value) in zip((state.usps for state in states()), rows, strict=False)],
+        ignore_index=True,
+    )  # fmt: skip
+    prices = replace(MADE_UP, cpi={year: 50.0 + year - 2020 for year in range(2020, 2025)})
+    rules = _rules(*(f"soi,*,{year},cpi,why" for year in range(2020, 2024)))
+    done = uprating.uprate(table, prices, rules)
+    new = (table["year"] == 2024).to_numpy()
+    pd.testing.assert_frame_equal(done[new], table[new].assign(period=2024), check_exact=True)
+    assert done["uprating"].to_numpy() == pytest.approx(54.0 / (50.0 + table["year"].to_numpy() - 2020), rel=1e-15)
+    assert (done["raw_value"] == table["raw_value"]).all()
+    assert (done["value"] == done["raw_value"] * done["uprating"]).all()
+
+
 def test_classes_follow_incomes_or_stay_as_they_are() -> None:
     table = _figures(_dollars(30.0, FILER, *MIDDLE))
     for follows in ("population", "cpi", "births"):
@@ -258,6 +333,89 @@ def test_growth_of_the_official_files(measured: Growth) -> None:
     assert measured.bound_shift() == pytest.approx(1.0767, abs=1e-4)
 
 
+def test_factors_counted_by_hand(official_folder: Path, uprated: pd.DataFrame) -> None:
+    """One line of CBO, one population and classes of SOI, from cells that no loader reads."""
+    path = official.paths(official_folder)
+
+    def factor(source: str, variable: str, *constraints: Constraint, place: str = "US") -> float:
+        rows = uprated[(uprated["source"] == source) & (uprated["variable"] == variable)]
+        rows = rows[(rows["constraints"] == constraints_to_json(constraints)) & (rows["geo_id"] == place)]
+        assert len(rows) == 1
+        return float(rows["uprating"].iloc[0])
+
+    # CBO, February 2026: wages and salaries of 2023 and 2024, 10,260.3 and 10,832.7 billion dollars.
+    with path["income"].open(encoding="utf-8", newline="") as file:
+        wages = next(row for row in csv.DictReader(file) if row["source_concept_id"] == "wages_and_salaries")
+    line = float(wages["year_2024"]) / float(wages["year_2023"])
+    assert line == pytest.approx(10_832.7 / 10_260.3, rel=1e-12)
+    assert factor("irs_soi_table_1_4", "irs_employment_income", FILER) == pytest.approx(line, rel=1e-12)
+
+    # Census, vintage 2024: residents of 1 July 2023 and 2024.
+    people = 340_110_988 / 336_806_231
+    women: tuple[Constraint, ...] = (("age", ">=", 15.0), ("age", "<", 18.0), ("is_female", "==", 1.0))
+    assert factor("census_acs_b01001", "person_count", *women, place="VT") == pytest.approx(people, rel=1e-12)
+
+    # Table 1.1: returns of 2022 and 2023, all and of two classes. Bounds move by AGI a return from 2023 to 2024.
+    cells = {year: _table_1_1(path[f"soi_table_1_1_{year}"]) for year in (2022, 2023)}
+    every, low, high = (
+        cells[2023][label] / cells[2022][label]
+        for label in ("All returns", "$75,000 under $100,000", "$100,000 under $200,000")
+    )
+    assert (every, low, high) == pytest.approx((0.995447, 1.039156, 1.066273), abs=1e-6)
+    shift = 16_685.9 / 15_347.4 / people
+    bounds = [float(round(dollars * shift)) for dollars in (75_000, 100_000, 200_000)]
+    assert bounds == [80_749.0, 107_665.0, 215_330.0]
+    below, above = (
+        factor("irs_soi_historic_2", "tax_unit_count", FILER, (AGI, ">=", start), (AGI, "<", end), place="CA")
+        for start, end in itertools.pairwise(bounds)
+    )
+    assert below / above == pytest.approx(low / high, rel=1e-12)
+    # Some tenths of a percent apart, as the classes of the states are not quite those of the sample.
+    assert below == pytest.approx(low * people, rel=0.005)
+    plain = uprated[(uprated["source"] == "irs_soi_historic_2") & (uprated["variable"] == "tax_unit_count")]
+    nation = plain[plain["constraints"] == constraints_to_json([FILER])]
+    assert nation["value"].sum() / nation["raw_value"].sum() == pytest.approx(every * people, rel=1e-5)
+
+
+def _table_1_1(path: Path) -> dict[str, float]:
+    """Returns by the label of the row, where it is first."""
+    sheet = xlrd.open_workbook(path).sheet_by_index(0)
+    rows = [sheet.row_values(number) for number in range(sheet.nrows)]
+    return {str(row[0]).strip(): row[1] for row in reversed(rows) if isinstance(row[1], float)}
+
+
+def test_counts_of_returns_grow_as_the_agency_counts_them(uprated: pd.DataFrame, measured: Growth) -> None:
+    """Joint returns and returns with a gain or a loss do not grow with the incomes of their classes."""
+    people = measured.population[2024] / measured.population[2023]
+    # Tables 1.1 and 1.4, returns of 2022 and 2023; of gains and of losses together.
+    wanted = {
+        "tax_unit_is_joint": 160_602_107 / 161_336_659,
+        "loss_limited_net_capital_gains": (15_601_151 + 13_833_037) / (16_895_169 + 13_565_876),
+        "rental_income": (6_346_357 + 3_196_282) / (6_380_131 + 3_313_901),
+        "total_self_employment_income": (21_411_713 + 9_067_174) / (21_969_832 + 8_386_569),
+        "tax_unit_partnership_s_corp_income": (4_138_040 + 1_415_974) / (4_027_461 + 1_517_428),
+    }
+    rows = uprated[(uprated["source"] == "irs_soi_historic_2") & (uprated["variable"] == "tax_unit_count")]
+    for name, growth_of_returns in wanted.items():
+        of_name = rows[rows["constraints"].map(lambda text, name=name: _names(text) == {"tax_unit_is_filer", name})]
+        assert of_name["geo_id"].nunique() == len(of_name) == 51
+        together = of_name["value"].sum() / of_name["raw_value"].sum()
+        assert together == pytest.approx(growth_of_returns * people, rel=1e-3), name
+
+
+def _names(text: str) -> set[str]:
+    return {variable for variable, _, _ in constraints_from_json(text)}
+
+
+def test_every_factor_has_its_rule(uprated: pd.DataFrame) -> None:
+    factors = uprating.applied_factors(uprated)
+    assert (factors["follows"] != "").all()
+    assert (factors.loc[factors["follows"] == "none", "factor"] == 1).all()
+    assert {"cms_effectuated", "irs_soi_historic_2", "irs_soi_w2"} <= set(factors["source"])
+    # KFF publishes the model year itself.
+    assert "kff_effectuated" not in set(factors["source"])
+
+
 def test_every_rule_is_for_some_figures(published: pd.DataFrame) -> None:
     rules = UpratingRules.packaged()
     keys = published[["source", "variable", "constraints", "year"]].drop_duplicates()
@@ -289,8 +447,6 @@ def test_means_lie_inside_the_moved_classes(uprated: pd.DataFrame) -> None:
 
 
 def test_a_population_file_without_the_total_is_refused(official_folder: Path, tmp_path: Path) -> None:
-    from tessera.targets import official
-
     path = official.paths(official_folder)
     frame = pd.read_csv(path["population"], dtype=str)
     changed = tmp_path / "population.csv"
@@ -303,8 +459,6 @@ def test_a_population_file_without_the_total_is_refused(official_folder: Path, t
 
 
 def test_series_come_from_one_table_in_all_years(official_folder: Path) -> None:
-    from tessera.targets import official
-
     path = official.paths(official_folder)
     found = growth_soi.read_series({name: path[name] for name in ("soi_table_1_1_2022", "soi_table_2_1_2022")})
     assert found.totals["returns"] == {2022: 161_336_659}

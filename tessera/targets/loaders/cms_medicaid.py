@@ -14,11 +14,12 @@ both kinds in CHIP (Ohio has 241,124 and no separate programme); the engine has 
 and the other in `medicaid_enrolled`. The data set does not split them, so no figure equals `chip_enrolled`, and the
 Medicaid figure is short of the engine's concept by the children of a wider Medicaid.
 
-Rule: where a state's December is zero or blank (Rhode Island, 2024: "unable to provide data"), all its figures are of
-the latest earlier month, at most six back, that has the three numbers. In the month used, Medicaid and CHIP must add up
-to their total, and so must children and adults. Earlier years have no adults: where the column is blank in December for
-every state, the figures of adults are left out. Never a dollar target: the engine spreads state outlays over whoever is
-loaded, so amounts do not add up.
+Rule: where a state's December is zero, blank or withheld (Rhode Island, 2024: "unable to provide data"), all its
+figures are of the latest earlier month, at most six back, that has the three numbers; a month between without a row is
+an error, as the row may be lost. In the month used, Medicaid and CHIP must add up to their total, and so must
+children and adults. Earlier years have no adults: where the column is blank in December for every state, the figures of
+adults are left out. Never a dollar target: the engine spreads state outlays over whoever is loaded, so amounts do not
+add up.
 """
 
 from __future__ import annotations
@@ -87,7 +88,12 @@ def _latest(
     by_month = {str(row[_PERIOD]): row for row in of_state}
     for month in months:
         row = by_month.get(month)
-        if row is not None and not any(_is_absent(row[column], path, f"{usps}, {month}") for column in counted):
+        if row is None:
+            raise SourceError(
+                f"{path}: {usps}: no final report of {month}, wanted one for each month down to that with numbers. "
+                "Fetch the file again."
+            )
+        if not any(_is_absent(row[column], path, f"{usps}, {month}") for column in counted):
             names = [*counted, _BOTH, _CHILDREN]
             counts = {name: number(row[name], path, f"{usps}, {month}, {name}", minimum=0) for name in names}
             _check_parts(counts, path, f"{usps}, {month}")

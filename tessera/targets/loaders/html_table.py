@@ -55,7 +55,7 @@ class _TableParser(HTMLParser):
 
 
 def read_tables(path: Path) -> tuple[str, list[HtmlRows]]:
-    """The readable text of a page, and its tables as rows of cells.
+    """The readable text of a page, and its tables that have rows, as rows of cells.
 
     Raises:
         SourceError: no such file, no text, or a page without a table (an error page, or one cut off).
@@ -72,4 +72,4 @@ def read_tables(path: Path) -> tuple[str, list[HtmlRows]]:
             f"{path}: the page has no table ({len(content)} characters); it may be an error page or cut off: fetch it "
             "again."
         )
-    return squash(" ".join(parser.text)), parser.tables
+    return squash(" ".join(parser.text)), [table for table in parser.tables if table]

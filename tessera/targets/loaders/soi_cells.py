@@ -37,10 +37,10 @@ def parse(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFra
 
 
 def _numbers(cells: pd.Series[str], places: list[str], classes: list[int], path: Path) -> npt.NDArray[np.float64]:
-    """Plain numbers at once, the rest cell by cell: brackets and dollar signs are understood, what is none is named."""
+    """Plain numbers at once, the rest (separators, brackets, dollar signs) cell by cell; what is none is named."""
     column = str(cells.name)
     minimum = None if is_amount(column) else 0.0
-    values = pd.to_numeric(cells.str.replace(",", ""), errors="coerce").to_numpy(np.float64, copy=True)
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(np.float64, copy=True)
     doubtful = ~np.isfinite(values) if minimum is None else ~(np.isfinite(values) & (values >= minimum))
     for row in np.flatnonzero(doubtful):
         where = f"{places[row]}, class {classes[row]}, column {column}"

@@ -27,7 +27,7 @@ _FIVE_YEARS: tuple[Bounds, ...] = tuple((age, age + 5) for age in range(15, 65, 
 TRADITIONAL_AGES: tuple[Bounds, ...] = ((None, 15), *_FIVE_YEARS, (65, None))
 ROTH_AGES: tuple[Bounds, ...] = ((None, 15), *_FIVE_YEARS, (65, 70), (70, None))
 _OLDEST = {"65 and over", "70 or over"}
-_FIRST_ROW, _HEADINGS = 7, 4
+_FIRST_ROW, _HEADINGS, _NUMBERS = 7, 4, 6
 _PEOPLE, _AMOUNT = 1, 2
 
 
@@ -97,6 +97,10 @@ def _require_headings(sheet: Sheet, path: Path) -> None:
     wanted = ["Total", "Number of taxpayers", "Amount"]
     if seen != wanted:
         raise SourceError(f"{path}: rows {_HEADINGS} and {_HEADINGS + 1} read {seen}; wanted {wanted}.")
+    # The groups of columns have the same headings, but each column a number of its own.
+    numbers = [squash(cell) for cell in sheet.rows[_NUMBERS][1:3]]
+    if numbers != ["(1)", "(2)"]:
+        raise SourceError(f"{path}: row {_NUMBERS + 1} numbers columns 2 and 3 {numbers}; wanted (1) and (2).")
 
 
 def _require_ages(sheet: Sheet, ages: tuple[Bounds, ...], path: Path) -> None:

@@ -78,6 +78,12 @@ class _Percentiles:
         )
         if not signed and sorted([*top, total]) != [*top, total]:
             raise SourceError(f"{self.path}: column {heading!r} does not rise from share to share; it has moved.")
+        # Shares are cumulated from the highest returns down, whose gains, or losses, outweigh those of the rest.
+        if min(total, *top) < 0 < max(total, *top):
+            raise SourceError(
+                f"{self.path}: column {heading!r} has cells below and above zero, {min(total, *top):.0f} and "
+                f"{max(total, *top):.0f}; wanted one sign from share to share. Fetch the file again."
+            )
         if not total:
             raise SourceError(f"{self.path}: column {heading!r} is zero for all returns; fetch the file again.")
         steps = [top[0], *(high - low for low, high in zip(top, [*top[1:], total], strict=True))]

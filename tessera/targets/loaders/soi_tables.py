@@ -2,8 +2,10 @@
 
 A table is a title (table, tax year), headings over several rows with merged cells, a row of column numbers, a row for
 all returns and a row for each class of AGI. A column is found by its heading, the merged cells above it joined with
-" / " and footnote marks dropped ("Business or profession / Net loss / Amount"), so a column that moved is found where
-it is and one that was renamed is an error. Counts in returns, money in thousands of dollars.
+" / " and footnote marks dropped ("Business or profession / Net loss / Amount"), so columns that moved together are
+found where they are and one that was renamed is an error. Columns below one merged cell have consecutive numbers; where
+they have not, a column was moved, lost or added alone, and could be taken for its neighbour's. Counts in returns, money
+in thousands of dollars.
 
 Rules: the classes of every column that is read have to add up to its first row (cells are rounded one by one); a blank
 or suppressed cell is an error; so is a negative cell where the column cannot be negative; classes that SOI combined are
@@ -160,11 +162,12 @@ def columns_by_heading(rows: Rows, path: Path) -> tuple[int, dict[str, int]]:
     """Index of the row of column numbers, and the column below each joined heading.
 
     Raises:
-        SourceError: no such row; two columns with one heading.
+        SourceError: no such row; two columns with one heading; a column below a merged cell that does not follow its
+            neighbour's number.
     """
     numbers = _row_of_column_numbers(rows, path)
     found: dict[str, int] = {}
-    for column, heading in _headings(rows, numbers):
+    for column, heading in _headings(rows, numbers, path):
         if heading in found:
             raise SourceError(f"{path}: two columns have the heading {heading!r}; the table has changed.")
         found[heading] = column
@@ -179,18 +182,28 @@ def _row_of_column_numbers(rows: Rows, path: Path) -> int:
     raise SourceError(f"{path}: no row of column numbers (1, 2, 3 ...) below the title; the table has moved.")
 
 
-def _headings(rows: Rows, numbers: int) -> Iterator[tuple[int, str]]:
+def _headings(rows: Rows, numbers: int, path: Path) -> Iterator[tuple[int, str]]:
     levels = range(_FIRST_HEADING, numbers)
     current = dict.fromkeys(levels, "")
+    last = 0.0
     for column in range(1, len(rows[numbers])):
-        begun = False
+        begun = inherits = False
         for level in levels:
             text = _FOOTNOTE.sub("", squash(rows[level][column]))
             # A cell begins here: what stood below the merged cell to its left does not reach under it.
             if text or begun:
                 current[level], begun = text, True
-        if isinstance(rows[numbers][column], int | float):
-            yield column, " / ".join(text for text in current.values() if text)
+            inherits = inherits or (bool(current[level]) and not begun)
+        count = rows[numbers][column]
+        if isinstance(count, int | float):
+            heading = " / ".join(text for text in current.values() if text)
+            if inherits and abs(count) != last + 1:
+                raise SourceError(
+                    f"{path}: column {heading!r} has the number {abs(count):g} and stands after {last:g}; wanted the "
+                    "next number below one heading: a column has moved, is lost or was added. Fetch the file again."
+                )
+            last = abs(count)
+            yield column, heading
 
 
 def _row_labelled(rows: Rows, after: int, label: str, path: Path) -> int:

@@ -7,15 +7,14 @@ values alone takes those zeros for zeros. Holds no table's layout.
 
 from __future__ import annotations
 
-import struct
+import io
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tessera.errors import SourceError
-from tessera.sources.workbook import Rows
+from tessera.sources.workbook import XLS_DAMAGE, XLSX_DAMAGE, Rows
 from tessera.targets.loaders.common import require_file
 
 MARK = '"**'
@@ -48,9 +47,10 @@ def _read_xls(path: Path) -> Sheet:
     import xlrd
 
     try:
-        book = xlrd.open_workbook(str(path), formatting_info=True)
+        # xlrd prints what it finds wrong with a file, besides raising it.
+        book = xlrd.open_workbook(str(path), formatting_info=True, logfile=io.StringIO())
         sheet = book.sheet_by_index(0)
-    except (xlrd.XLRDError, xlrd.compdoc.CompDocError, struct.error, AssertionError, IndexError) as error:
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError, *XLS_DAMAGE) as error:
         raise SourceError(f"{path}: not a readable .xls workbook ({error}); fetch it again.") from error
     rows = [tuple(sheet.row_values(row)) for row in range(sheet.nrows)]
     marked = {index for index, style in enumerate(book.xf_list) if MARK in book.format_map[style.format_key].format_str}
@@ -71,7 +71,7 @@ def _read_xlsx(path: Path, name: str | None) -> Sheet:
             # openpyxl warns of page headers and styles that it does not read; the cells are all there.
             warnings.simplefilter("ignore", UserWarning)
             book: Any = openpyxl.load_workbook(path, data_only=True)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except XLSX_DAMAGE as error:
         raise SourceError(f"{path}: not a readable .xlsx workbook ({error}); fetch it again.") from error
     if name is not None and name not in book.sheetnames:
         raise SourceError(f"{path}: no sheet {name!r}; it has {', '.join(book.sheetnames)}.")

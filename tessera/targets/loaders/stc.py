@@ -2,7 +2,8 @@
 
 Reads the flat file of a fiscal year (a row an item of tax, a column a state, US for the fifty together). Figures:
 `state_income_tax` by state. Rules: X marks a state without the tax, which gets no figure; Tennessee gets none either:
-its tax ended with tax year 2020 and what it collects is arrears. New Hampshire's tax on interest and dividends and
+its tax ended with tax year 2020 and what it collects is arrears. DC has the tax and is in no total that would show
+its absence, so X is refused there. New Hampshire's tax on interest and dividends and
 Washington's on capital gains are in the item, as in the engine. Collections of a fiscal year net of refunds are near,
 but not, the liability of the calendar year. The other items (property, sales, licences) have no engine variable.
 """
@@ -45,7 +46,7 @@ def load(path: Path, year: int = YEAR) -> pd.DataFrame:
     values = {
         state.usps: number(row[state.usps], path, f"{state.usps}, {ITEM}", minimum=0) * 1000.0
         for state in states()
-        if str(row[state.usps]).strip() != NO_TAX
+        if state.usps in _OUTSIDE_TOTAL or str(row[state.usps]).strip() != NO_TAX
     }
     nation = number(row["US"], path, f"US, {ITEM}", minimum=0) * 1000.0
     added = sum(value for place, value in values.items() if place not in _OUTSIDE_TOTAL)
