@@ -52,7 +52,6 @@ PROVISIONS = (
         "student_loan_interest_deduction", "Deduction for interest on student loans", "student_loan_interest_ald"
     ),
 )
-REFORMS = tuple(provision.variable for provision in PROVISIONS)
 _URL = "https://www.jct.gov/publications/2024/jcx-48-24/"
 
 

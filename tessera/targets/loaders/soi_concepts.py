@@ -28,6 +28,17 @@ NOT_ITEMIZER: Constraint = ("tax_unit_itemizes", "==", 0)
 POSITIVE_AGI: Constraint = (AGI, ">=", 1)
 _NUMBER, _AMOUNT = "Number of returns", "Amount"
 
+# Sources of income with one heading in tables 1.4 and 2.1, by engine variable.
+INCOME_HEADINGS = {
+    "irs_employment_income": "Total wages / Total",
+    "taxable_interest_income": "Taxable interest",
+    "tax_exempt_interest_income": "Tax-exempt interest",
+    "ordinary_dividend_income": "Ordinary dividends",
+    "qualified_dividend_income": "Qualified dividends",
+    "salt_refund_income": "State income tax refunds",
+    "taxable_alimony_income": "Alimony received",
+}
+
 
 @dataclass(frozen=True)
 class Item:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tessera.targets.figures import Constraint, Figure, Provenance, to_frame
+from tessera.targets.figures import Constraint, Figure, to_frame
 from tessera.targets.loaders.soi_concepts import amount_only, class_figures, item_figures
 from tessera.targets.loaders.soi_items import FILER
-from tessera.targets.loaders.soi_tables import AGI, URL, ClassTable, read_class_table
+from tessera.targets.loaders.soi_tables import AGI, ClassTable, publication_1304, read_class_table
 
 YEAR = 2023
 SOURCE = "irs_soi_table_1_1"
@@ -32,9 +32,7 @@ def load(path: Path, year: int = YEAR) -> pd.DataFrame:
         SourceError: another table or year, a heading or class that is not there, cells that do not add up.
     """
     table = read_class_table(path, "Table 1.1", year, _TOTAL)
-    url = f"{URL}/{year % 100:02d}in11si.xls"
-    provenance = Provenance(SOURCE, "Publication 1304, table 1.1", url, f"Tax year {year}", year)
-    return to_frame(_figures(table), provenance)
+    return to_frame(_figures(table), publication_1304(SOURCE, "1.1", year, "11si"))
 
 
 def _figures(table: ClassTable) -> Iterator[Figure]:

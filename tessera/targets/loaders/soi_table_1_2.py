@@ -19,11 +19,11 @@ from pathlib import Path
 import pandas as pd
 
 from tessera.errors import SourceError
-from tessera.targets.figures import Constraint, Figure, Provenance, to_frame
+from tessera.targets.figures import Constraint, Figure, to_frame
 from tessera.targets.loaders.soi_columns import Column, describe
 from tessera.targets.loaders.soi_concepts import ITEMIZER, NOT_ITEMIZER, POSITIVE_AGI, class_figures
 from tessera.targets.loaders.soi_items import FILER
-from tessera.targets.loaders.soi_tables import AGI, URL, ClassTable, read_class_table
+from tessera.targets.loaders.soi_tables import AGI, ClassTable, publication_1304, read_class_table
 
 YEAR = 2023
 SOURCE = "irs_soi_table_1_2"
@@ -59,9 +59,7 @@ def load(path: Path, year: int = YEAR) -> pd.DataFrame:
             returns, statuses that do not add up to all of them.
     """
     table = read_class_table(path, "Table 1.2", year, _TOTAL)
-    url = f"{URL}/{year % 100:02d}in12ms.xls"
-    provenance = Provenance(SOURCE, "Publication 1304, table 1.2", url, f"Tax year {year}", year)
-    return to_frame(_figures(table), provenance)
+    return to_frame(_figures(table), publication_1304(SOURCE, "1.2", year, "12ms"))
 
 
 def _figures(table: ClassTable) -> Iterator[Figure]:

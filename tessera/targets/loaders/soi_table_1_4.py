@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tessera.targets.figures import Figure, Provenance, to_frame
+from tessera.targets.figures import Figure, to_frame
 from tessera.targets.loaders.soi_concepts import (
+    INCOME_HEADINGS,
     NOT_ITEMIZER,
     POSITIVE_AGI,
     Item,
@@ -29,7 +30,7 @@ from tessera.targets.loaders.soi_concepts import (
     net,
     plain,
 )
-from tessera.targets.loaders.soi_tables import URL, ClassTable, read_class_table
+from tessera.targets.loaders.soi_tables import ClassTable, publication_1304, read_class_table
 
 # The tables of tax years 2020 and 2021 serve `growth_soi`; they name wages otherwise, and that of 2020 has partnerships
 # and S corporations in one.
@@ -44,13 +45,7 @@ _TOGETHER = "Partnership and S corporation"
 _PASS_THROUGH = ("partnership_income", "s_corp_income", "tax_unit_partnership_s_corp_income")
 _SALES = "Sales of property other than capital assets"
 _INCOME = {
-    "irs_employment_income": "Total wages / Total",
-    "taxable_interest_income": "Taxable interest",
-    "tax_exempt_interest_income": "Tax-exempt interest",
-    "ordinary_dividend_income": "Ordinary dividends",
-    "qualified_dividend_income": "Qualified dividends",
-    "salt_refund_income": "State income tax refunds",
-    "taxable_alimony_income": "Alimony received",
+    **INCOME_HEADINGS,
     "non_sch_d_capital_gains": _DISTRIBUTIONS,
     "taxable_ira_distributions": "Taxable Individual Retirement Arrangement (IRA) distributions",
     "taxable_pension_income": "Pensions and annuities / Taxable",
@@ -123,9 +118,7 @@ def load(path: Path, year: int = YEAR) -> pd.DataFrame:
         SourceError: another table or year, a heading or class that is not there, cells that do not add up.
     """
     table = read_class_table(path, "Table 1.4", year, _TOTAL)
-    url = f"{URL}/{year % 100:02d}in14ar.xls"
-    provenance = Provenance(SOURCE, "Publication 1304, table 1.4", url, f"Tax year {year}", year)
-    return to_frame(_figures(table), provenance)
+    return to_frame(_figures(table), publication_1304(SOURCE, "1.4", year, "14ar"))
 
 
 def _figures(table: ClassTable) -> Iterator[Figure]:

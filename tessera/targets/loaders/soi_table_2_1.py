@@ -21,9 +21,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tessera.targets.figures import Constraint, Figure, Provenance, to_frame
+from tessera.targets.figures import Constraint, Figure, to_frame
 from tessera.targets.loaders.soi_columns import Bounds
 from tessera.targets.loaders.soi_concepts import (
+    INCOME_HEADINGS,
     ITEMIZER,
     POSITIVE_AGI,
     Item,
@@ -34,7 +35,7 @@ from tessera.targets.loaders.soi_concepts import (
     plain,
 )
 from tessera.targets.loaders.soi_items import FILER
-from tessera.targets.loaders.soi_tables import AGI, URL, ClassTable, read_class_table
+from tessera.targets.loaders.soi_tables import AGI, ClassTable, publication_1304, read_class_table
 
 YEAR = 2023
 SOURCE = "irs_soi_table_2_1"
@@ -54,13 +55,7 @@ _STATE_AND_LOCAL = f"{_TAXES} / Total state and local taxes"
 _INTEREST = f"{_ALL} / Interest paid deduction"
 _GIFTS = f"{_ALL} / Contributions deduction"
 _INCOME = {
-    "irs_employment_income": "Total wages / Total",
-    "taxable_interest_income": "Taxable interest",
-    "tax_exempt_interest_income": "Tax-exempt interest",
-    "ordinary_dividend_income": "Ordinary dividends",
-    "qualified_dividend_income": "Qualified dividends",
-    "salt_refund_income": "State income tax refunds",
-    "taxable_alimony_income": "Alimony received",
+    **INCOME_HEADINGS,
     "taxable_ira_distributions": "Taxable Individual Retirement Arrangement (IRA) distributions",
     "taxable_pension_income": "Taxable pensions and annuities",
     "unemployment_compensation": "Unemployment compensation",
@@ -117,9 +112,7 @@ def load(path: Path, year: int = YEAR) -> pd.DataFrame:
     """
     table = read_class_table(path, "Table 2.1", year, "All returns, total", CLASSES)
     table = replace(table, bounds=(_FIRST_CLASS, *CLASSES[1:]))
-    url = f"{URL}/{year % 100:02d}in21id.xls"
-    provenance = Provenance(SOURCE, "Publication 1304, table 2.1", url, f"Tax year {year}", year)
-    return to_frame(_figures(table), provenance)
+    return to_frame(_figures(table), publication_1304(SOURCE, "2.1", year, "21id"))
 
 
 def _figures(table: ClassTable) -> Iterator[Figure]:

@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 
 from tessera.errors import SourceError
-from tessera.targets.figures import Constraint, Figure, Provenance, to_frame
+from tessera.targets.figures import Constraint, Figure, to_frame
 from tessera.targets.loaders.soi_columns import Bounds, Column, describe
 from tessera.targets.loaders.soi_concepts import class_figures
 from tessera.targets.loaders.soi_items import FILER
-from tessera.targets.loaders.soi_tables import AGI, NO_AGI, URL, ClassTable, read_class_table
+from tessera.targets.loaders.soi_tables import AGI, NO_AGI, ClassTable, publication_1304, read_class_table
 
 YEAR = 2023
 SOURCE = "irs_soi_table_2_5"
@@ -50,9 +50,7 @@ def load(path: Path, year: int = YEAR) -> pd.DataFrame:
         SourceError: another table or year, a heading or class that is not there, cells that do not add up.
     """
     table = read_table(path, year)
-    url = f"{URL}/{year % 100:02d}in25ic.xls"
-    provenance = Provenance(SOURCE, "Publication 1304, table 2.5", url, f"Tax year {year}", year)
-    return to_frame(_figures(table), provenance)
+    return to_frame(_figures(table), publication_1304(SOURCE, "2.5", year, "25ic"))
 
 
 def read_table(path: Path, year: int) -> ClassTable:

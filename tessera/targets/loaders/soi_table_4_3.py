@@ -20,12 +20,12 @@ from pathlib import Path
 import pandas as pd
 
 from tessera.errors import SourceError
-from tessera.targets.figures import Constraint, Figure, Provenance, to_frame
+from tessera.targets.figures import Constraint, Figure, to_frame
 from tessera.targets.loaders.common import number, squash
 from tessera.targets.loaders.soi_columns import Bounds, Column
 from tessera.targets.loaders.soi_concepts import ITEMIZER, NOT_ITEMIZER, POSITIVE_AGI, class_figures
 from tessera.targets.loaders.soi_items import FILER
-from tessera.targets.loaders.soi_tables import AGI, URL, columns_by_heading, require_title
+from tessera.targets.loaders.soi_tables import AGI, columns_by_heading, publication_1304, require_title
 from tessera.targets.loaders.soi_workbook import read_sheet
 
 YEAR = 2023
@@ -100,9 +100,7 @@ def load(path: Path, year: int = YEAR) -> pd.DataFrame:
         SourceError: another table or year, a share or heading that is not there, floors that do not fall.
     """
     table = _read(path, year)
-    url = f"{URL}/{year % 100:02d}in43ts.xls"
-    provenance = Provenance(SOURCE, "Publication 1304, table 4.3", url, f"Tax year {year}", year)
-    return to_frame(_figures(table), provenance)
+    return to_frame(_figures(table), publication_1304(SOURCE, "4.3", year, "43ts"))
 
 
 def _read(path: Path, year: int) -> _Percentiles:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tessera.errors import SourceError
 from tessera.sources.workbook import Rows
+from tessera.targets.figures import Provenance
 from tessera.targets.loaders.common import number, squash
 from tessera.targets.loaders.soi_columns import Bounds, Column, combined_spans, describe
 from tessera.targets.loaders.soi_workbook import read_sheet
@@ -43,6 +44,12 @@ _NONE = re.compile(r"No adjusted gross income( \(includes deficits\)| and defici
 _BETWEEN = re.compile(r"\$([\d,]+) under \$([\d,]+)")
 _BELOW = re.compile(r"Under \$([\d,]+)")
 _ABOVE = re.compile(r"\$([\d,]+) (?:or more|and over)")
+
+
+def publication_1304(source: str, table: str, year: int, file: str) -> Provenance:
+    """Where a table of Publication 1304 is published: its number such as 1.4, and the end of its file's name."""
+    url = f"{URL}/{year % 100:02d}in{file}.xls"
+    return Provenance(source, f"Publication 1304, table {table}", url, f"Tax year {year}", year)
 
 
 @dataclass(frozen=True)
