@@ -2,7 +2,8 @@
 
 Read from the environment once, when definitions are loaded, so that the web UI, the daemon and the command line agree:
 TESSERA_HOME, TESSERA_SCALE (tiny, demo, production), TESSERA_SOURCES (synthetic, official), TESSERA_SEED,
-TESSERA_WORKERS.
+TESSERA_WORKERS, TESSERA_ABSENT_SOURCES (names joined by commas: irs_puf, acs_pums, sipp, scf, cps_org),
+TESSERA_DONOR_FALLBACK (leave_out, zero).
 """
 
 import os
@@ -13,6 +14,7 @@ import dagster as dg
 
 from tessera.config import ROOT_SEED, Paths, Scale, SourceMode, paths, scale
 from tessera.errors import ConfigError
+from tessera.road.microdata import MicrodataRoad, absent_sources, fallback
 
 
 class Settings(dg.ConfigurableResource):
@@ -23,7 +25,10 @@ class Settings(dg.ConfigurableResource):
         scale_name: preset of `tessera.config.SCALES`.
         sources: `synthetic` or `official`.
         seed: root seed; every stage derives its own from it.
-        workers: processes for the rules engine.
+        workers: processes for the rules engine, and workers of the imputation.
+        absent_sources: sources that a run does without, joined by commas: a synthetic tax file takes the place of the
+            official one; of donor surveys see the next.
+        donor_fallback: what becomes of the variables of absent donor surveys: `leave_out` or `zero`.
         minimum_within_10: share of supported targets that must be within 10 % for a release.
     """
 
@@ -32,6 +37,8 @@ class Settings(dg.ConfigurableResource):
     sources: str = "synthetic"
     seed: int = ROOT_SEED
     workers: int = 2
+    absent_sources: str = ""
+    donor_fallback: str = "leave_out"
     minimum_within_10: float = 0.9
 
     @property
@@ -54,6 +61,14 @@ class Settings(dg.ConfigurableResource):
         raise ConfigError(f"TESSERA_SOURCES is {self.sources!r}; wanted synthetic or official.")
 
     @property
+    def microdata(self) -> MicrodataRoad:
+        """What the base file is built from, as the command line has it."""
+        return MicrodataRoad(
+            self.paths, self.scale, self.source_mode, self.seed, self.workers, absent_sources(self.absent_sources),
+            fallback(self.donor_fallback),
+        )  # fmt: skip
+
+    @property
     def area_folder(self) -> Path:
         """Folder below which area files are written, before they are staged."""
         return self.paths.assets / "areas"
@@ -67,6 +82,8 @@ def settings_from_environment() -> Settings:
         sources=os.environ.get("TESSERA_SOURCES", "synthetic"),
         seed=_integer("TESSERA_SEED", ROOT_SEED),
         workers=_integer("TESSERA_WORKERS", os.cpu_count() or 1),
+        absent_sources=os.environ.get("TESSERA_ABSENT_SOURCES", ""),
+        donor_fallback=os.environ.get("TESSERA_DONOR_FALLBACK", "leave_out"),
     )
 
 

@@ -2,10 +2,12 @@
 use.
 
 `read` takes the official archive `asecpubYYcsv.zip` (members `pppubYY.csv`, `hhpubYY.csv`, `ffpubYY.csv`, wherever in
-it) or a person file alone, from which `household_from_persons` builds what it can. Weights come out in units, not
-hundredths: the official files imply two decimals. Households that were not interviewed (`H_HHTYPE` other than 1) are
-dropped. Columns keep their official names and codes (`data/columns_cps_asec.csv`); nothing is interpreted here. YY is
-the survey year, the year after the year that incomes belong to.
+it: at its root, or below `cpspb/asec/prod/data/2019/` as in 2019) or a person file alone, from which
+`household_from_persons` builds what it can. Weights come out in units, not hundredths: the official files imply two
+decimals. Households that were not interviewed (`H_HHTYPE` other than 1) are dropped. Columns keep their official names
+and codes (`data/columns_cps_asec.csv`); nothing is interpreted here. YY is the survey year, the year after the year
+that incomes belong to; survey years `FIRST_YEAR` to `LAST_YEAR` have the columns that the catalogue needs (the survey
+was processed anew from 2019 on: earlier files lack parents, SPM units and half of the incomes).
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import numpy as np
 import pandas as pd
 
 from tessera.errors import SourceError
+from tessera.sources.asec_checks import ADVICE, check_identifiers, check_not_empty, check_table
 from tessera.sources.columns import Column, columns_of
 from tessera.sources.csvfile import CsvTable, absent_columns, members, read_table, require_file, unique_rows
 from tessera.sources.marks import is_synthetic
 from tessera.store import sha256_of
 
 INTERVIEWED = 1
-_ADVICE = "Fetch asecpubYYcsv.zip from the Census Bureau, or let the synthetic writer make one (sources: synthetic)."
+FIRST_YEAR, LAST_YEAR = 2019, 2025
 _MEMBER = re.compile(r"^(pp|hh|ff)pub(\d\d)\.csv(\.gz)?$", re.IGNORECASE)
 _RECORDS = {"pp": "person", "hh": "household", "ff": "family"}
 
@@ -66,19 +69,20 @@ def read(path: Path, year: int | None = None, *, state_fips: int = 0) -> RawAsec
         SourceError: the file is missing, damaged, of another year, lacks a member or a needed column, holds a value
             that is no number, a household twice, or persons without a household.
     """
-    require_file(path, _ADVICE)
+    require_file(path, ADVICE)
     if path.suffix.lower() != ".zip":
         return _read_person_file(path, year, state_fips)
-    found = _survey_year(path, members(path), year)
+    found = _known_year(path, _survey_year(path, members(path), year))
     tables = {record: CsvTable(path, f"{prefix}pub{found % 100:02d}.csv") for prefix, record in _RECORDS.items()}
     absent = tuple(
         f"{record}.{name}"
         for record, table in tables.items()
         for name in absent_columns(table, columns_of("cps_asec", record))
     )
-    household = _read_households(tables["household"], found)
+    everything = _read_households(tables["household"], found)
+    household = everything[everything["H_HHTYPE"] == INTERVIEWED].reset_index(drop=True)
     person = _read_persons(tables["person"], household)
-    family = _read_families(tables["family"], person, household)
+    family = _read_families(tables["family"], person, household, everything)
     sha256 = sha256_of(path)
     return RawAsec(person, household, family, found, found - 1, is_synthetic(path, sha256), sha256, absent)
 
@@ -144,7 +148,7 @@ def _survey_year(path: Path, names: tuple[str, ...], year: int | None) -> int:
     years = sorted({2000 + int(match.group(2)) for name in names if (match := _MEMBER.match(name))})
     if not years:
         held = ", ".join(names) or "nothing"
-        raise SourceError(f"{path}: holds no CPS ASEC member; wanted pppubYY.csv, it holds {held}. {_ADVICE}")
+        raise SourceError(f"{path}: holds no CPS ASEC member; wanted pppubYY.csv, it holds {held}. {ADVICE}")
     if year is None and len(years) == 1:
         return years[0]
     if year not in years:
@@ -156,6 +160,15 @@ def _survey_year(path: Path, names: tuple[str, ...], year: int | None) -> int:
     return int(year)
 
 
+def _known_year(path: Path, year: int) -> int:
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise SourceError(
+            f"{path}: is of survey year {year}; wanted one of {FIRST_YEAR} to {LAST_YEAR}, whose layout the column "
+            f"catalogue describes. {ADVICE}"
+        )
+    return year
+
+
 def _read_households(table: CsvTable, year: int) -> pd.DataFrame:
     household = read_table(table, columns_of("cps_asec", "household"))
     unique_rows(table, household, ["H_SEQ"])
@@ -165,17 +178,17 @@ def _read_households(table: CsvTable, year: int) -> pd.DataFrame:
             f"{table}: H_YEAR is {', '.join(str(value) for value in sorted(surveyed))}; wanted {year}, the year of the "
             "member's name. Fetch the file of the right year."
         )
-    _check_weights(table, household, "HSUP_WGT")
+    check_table(table, household, "household")
     interviewed = household["H_HHTYPE"] == INTERVIEWED
     if not interviewed.any():
-        raise SourceError(f"{table}: none of {len(household)} households was interviewed (H_HHTYPE 1). {_ADVICE}")
-    return household[interviewed].sort_values("H_SEQ", ignore_index=True)
+        raise SourceError(f"{table}: none of {len(household)} households was interviewed (H_HHTYPE 1). {ADVICE}")
+    check_not_empty(table, household[interviewed], "household")
+    return household.sort_values("H_SEQ", ignore_index=True)
 
 
 def _read_persons(table: CsvTable, household: pd.DataFrame) -> pd.DataFrame:
     person = read_table(table, columns_of("cps_asec", "person"))
-    unique_rows(table, person, ["PH_SEQ", "P_SEQ"])
-    _check_weights(table, person, "MARSUPWT")
+    _check_persons(table, person)
     orphan = ~person["PH_SEQ"].isin(household["H_SEQ"]).to_numpy()
     if orphan.any():
         row = int(np.flatnonzero(orphan)[0])
@@ -195,10 +208,28 @@ def _read_persons(table: CsvTable, household: pd.DataFrame) -> pd.DataFrame:
     return person.sort_values(["PH_SEQ", "P_SEQ"], ignore_index=True)
 
 
-def _read_families(table: CsvTable, person: pd.DataFrame, household: pd.DataFrame) -> pd.DataFrame:
+def _check_persons(table: CsvTable, person: pd.DataFrame) -> None:
+    unique_rows(table, person, ["PH_SEQ", "P_SEQ"])
+    unique_rows(table, person, ["PH_SEQ", "A_LINENO"])
+    check_identifiers(table, person)
+    check_table(table, person, "person")
+    check_not_empty(table, person, "person")
+
+
+def _read_families(
+    table: CsvTable, person: pd.DataFrame, household: pd.DataFrame, everything: pd.DataFrame
+) -> pd.DataFrame:
     family = read_table(table, columns_of("cps_asec", "family"))
     unique_rows(table, family, ["FH_SEQ", "FFPOS"])
-    _check_weights(table, family, "FSUP_WGT")
+    check_table(table, family, "family")
+    check_not_empty(table, family, "family")
+    lost = ~family["FH_SEQ"].isin(everything["H_SEQ"]).to_numpy()
+    if lost.any():
+        row = int(np.flatnonzero(lost)[0])
+        raise SourceError(
+            f"{table}: line {row + 2}, FH_SEQ {family['FH_SEQ'].iloc[row]} is no household of the archive; "
+            f"{int(lost.sum())} such family(ies), wanted none. Fetch the archive again."
+        )
     family = family[family["FH_SEQ"].isin(household["H_SEQ"])].sort_values(["FH_SEQ", "FFPOS"], ignore_index=True)
     known = pd.MultiIndex.from_frame(family[["FH_SEQ", "FFPOS"]])
     orphan = ~pd.MultiIndex.from_frame(person[["PH_SEQ", "PF_SEQ"]]).isin(known)
@@ -212,23 +243,13 @@ def _read_families(table: CsvTable, person: pd.DataFrame, household: pd.DataFram
     return family
 
 
-def _check_weights(table: CsvTable, frame: pd.DataFrame, name: str) -> None:
-    negative = (frame[name] < 0).to_numpy()
-    if negative.any():
-        row = int(np.flatnonzero(negative)[0])
-        raise SourceError(
-            f"{table}: line {row + 2}, weight {name} is {frame[name].iloc[row]}; wanted 0 or more. {_ADVICE}"
-        )
-
-
 def _read_person_file(path: Path, year: int | None, state_fips: int) -> RawAsec:
     table = CsvTable(path)
     columns = columns_of("cps_asec", "person")
     absent = tuple(f"person.{name}" for name in absent_columns(table, columns))
     person = read_table(table, columns)
-    unique_rows(table, person, ["PH_SEQ", "P_SEQ"])
-    _check_weights(table, person, "MARSUPWT")
-    found = _person_file_year(path, person, year)
+    _check_persons(table, person)
+    found = _known_year(path, _person_file_year(path, person, year))
     person = person.sort_values(["PH_SEQ", "P_SEQ"], ignore_index=True)
     sha256 = sha256_of(path)
     return RawAsec(

@@ -23,6 +23,7 @@ from tessera.errors import SourceError
 from tessera.sources.columns import NOT_IN_UNIVERSE, Column
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile)
+_CELLS = 20_000_000
 _FETCH_AGAIN = "Delete it and fetch it again"
 
 
@@ -76,22 +77,35 @@ def open_table(table: CsvTable) -> Iterator[IO[bytes]]:
 
 
 def header(table: CsvTable) -> tuple[str, ...]:
-    """Column names of a table, blanks and byte order mark removed."""
+    """Column names of a table in capitals, as in the catalogues; blanks and byte order mark removed."""
+    return tuple(map(_plain, _written_names(table)))
+
+
+def _written_names(table: CsvTable) -> tuple[str, ...]:
     with open_table(table) as handle:
         first = handle.readline().decode("utf-8-sig", errors="replace")
-    names = tuple(name.strip().strip('"') for name in first.rstrip("\r\n").split(table.separator))
+    names = tuple(name.strip('"') for name in first.rstrip("\r\n").split(table.separator))
     if names == ("",):
         raise SourceError(f"{table}: is empty; wanted a header line. {_FETCH_AGAIN}.")
     return names
+
+
+def _plain(name: object) -> str:
+    # The basic monthly CPS writes some years' names in small letters; other files put blanks before them.
+    return str(name).strip().strip('"').upper()
 
 
 def absent_columns(table: CsvTable, columns: Sequence[Column]) -> tuple[str, ...]:
     """Names of the optional columns that a table lacks.
 
     Raises:
-        SourceError: it lacks a required one.
+        SourceError: it lacks a required one, or names one twice.
     """
-    present = set(header(table))
+    names = header(table)
+    present = set(names)
+    twice = [column.name for column in columns if names.count(column.name) > 1]
+    if twice:
+        raise SourceError(f"{table}: its header names {', '.join(twice)} twice; wanted once. {_FETCH_AGAIN}.")
     absent = [column for column in columns if column.name not in present]
     required = [column.name for column in absent if column.required]
     if required:
@@ -108,7 +122,9 @@ def read_table(table: CsvTable, columns: Sequence[Column]) -> pd.DataFrame:
     Raises:
         SourceError: a required column is missing, a value is not of its kind (line named) or the file is damaged.
     """
-    return pd.concat(read_chunks(table, columns, rows=None), ignore_index=True)
+    # The parser holds every cell of the rows at hand, wanted or not: wide files are read a part at a time.
+    rows = max(1, _CELLS // len(header(table)))
+    return pd.concat(read_chunks(table, columns, rows), ignore_index=True)
 
 
 def read_chunks(table: CsvTable, columns: Sequence[Column], rows: int | None) -> Generator[pd.DataFrame, None, None]:
@@ -154,12 +170,13 @@ def _parse(
     table: CsvTable, handle: IO[bytes], columns: Sequence[Column], rows: int | None
 ) -> Generator[pd.DataFrame, None, None]:
     names = {column.name for column in columns}
+    texts = {column.name for column in columns if column.kind == "text"}
     try:
         parsed = pd.read_csv(
             handle,
             sep=table.separator,
-            usecols=lambda name: str(name).strip() in names,
-            dtype={column.name: str for column in columns if column.kind == "text"},
+            usecols=lambda name: _plain(name) in names,
+            dtype={written: str for written in _written_names(table) if _plain(written) in texts},
             encoding="utf-8-sig",
             chunksize=rows,
             low_memory=False,
@@ -176,19 +193,20 @@ def _parse(
 
 
 def _stripped(chunk: pd.DataFrame) -> pd.DataFrame:
-    return chunk.rename(columns=lambda name: str(name).strip())
+    return chunk.rename(columns=_plain)
 
 
 def _typed(table: CsvTable, values: pd.Series, column: Column, line: int) -> pd.Series:
     if column.kind == "text":
         return values.fillna("").astype(str)
     numbers = pd.to_numeric(values, errors="coerce")
-    bad = numbers.isna().to_numpy()
+    bad = ~np.isfinite(numbers.to_numpy(dtype=np.float64))
     if column.kind == "float":
         bad = bad & values.notna().to_numpy()
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        seen = "a blank" if pd.isna(values.iloc[row]) else repr(values.iloc[row])
+        value = values.iloc[row]
+        seen = "a blank" if pd.isna(value) else repr(value) if isinstance(value, str) else str(value)
         wanted = "an integer" if column.kind == "int" else "a number"
         raise SourceError(
             f"{table}: line {row + line}, column {column.name} ({column.meaning}) holds {seen}; wanted {wanted}. "

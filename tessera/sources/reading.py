@@ -12,20 +12,21 @@ from tessera.sources.cps_asec import RawAsec
 from tessera.sources.table import RawTable
 
 
-def read_source(name: str, path: Path) -> RawAsec | RawTable:
+def read_source(name: str, path: Path, year: int | None = None) -> RawAsec | RawTable:
     """Raw tables of a source.
 
     Args:
         name: of the source, as in `registry.sources()`.
         path: what `registry.prepare_source` gave for it.
+        year: survey year that the CPS ASEC has to be of; None takes what the file is of. The other readers know theirs.
 
     Raises:
-        SourceError: an unknown source, or a file that its reader refuses.
+        SourceError: an unknown source, a file that its reader refuses, or an ASEC of another year.
     """
     from tessera.sources import acs_pums, cps_asec, cps_org, irs_puf, scf, sipp
 
     readers: dict[str, Callable[[Path], RawAsec | RawTable]] = {
-        "cps_asec": cps_asec.read,
+        "cps_asec": lambda file: cps_asec.read(file, year),
         "irs_puf": irs_puf.read,
         "acs_pums": acs_pums.read,
         "sipp": sipp.read,

@@ -48,7 +48,7 @@ def test_reads_what_was_written(raw: cps_asec.RawAsec) -> None:
 
 
 def test_drops_households_that_were_not_interviewed(asec_zip: Path, raw: cps_asec.RawAsec) -> None:
-    with zipfile.ZipFile(asec_zip) as archive, archive.open("cpspb/asec/prod/data/2025/hhpub25.csv") as handle:
+    with zipfile.ZipFile(asec_zip) as archive, archive.open(HOUSEHOLD) as handle:
         everything = pd.read_csv(handle)
     refused = everything[everything["H_HHTYPE"] != 1]
     assert len(refused) >= 100 and (refused["HSUP_WGT"] == 0).all()
@@ -57,7 +57,7 @@ def test_drops_households_that_were_not_interviewed(asec_zip: Path, raw: cps_ase
 
 
 def test_weights_are_in_units(asec_zip: Path, raw: cps_asec.RawAsec) -> None:
-    with zipfile.ZipFile(asec_zip) as archive, archive.open("cpspb/asec/prod/data/2025/pppub25.csv") as handle:
+    with zipfile.ZipFile(asec_zip) as archive, archive.open(PERSON) as handle:
         written = pd.read_csv(handle, usecols=["MARSUPWT"])["MARSUPWT"]
     np.testing.assert_allclose(raw.person["MARSUPWT"], written / 100)
 
@@ -68,11 +68,11 @@ def test_national_totals(raw: cps_asec.RawAsec) -> None:
     assert household["HSUP_WGT"].sum() == pytest.approx(132.2e6, rel=1e-4)
     assert weight.sum() == pytest.approx(336e6, rel=0.05)
     assert person["MARSUPWT"].sum() == pytest.approx(336e6, rel=0.05)
-    official = {"WSAL_VAL": 11e12, "SS_VAL": 1.4e12, "SSI_VAL": 0.06e12, "INT_VAL": 0.38e12, "UC_VAL": 0.035e12}
+    official = {"WSAL_VAL": 11e12, "SS_VAL": 1.4e12, "SSI_VAL": 0.06e12, "TRDINT_VAL": 0.41e12, "UC_VAL": 0.035e12}
     for column, total in official.items():
         assert float(weight @ person[column].to_numpy()) == pytest.approx(total, rel=0.3), column
     snap = household["HFOODSP"] == 1
-    assert household.loc[snap, "HSUP_WGT"].sum() == pytest.approx(16e6, rel=0.3)
+    assert household.loc[snap, "HSUP_WGT"].sum() == pytest.approx(22.2e6, rel=0.3)
     assert float(weight[person["A_AGE"] < 18].sum()) == pytest.approx(73e6, rel=0.1)
     assert float(weight[person["NOW_CAID"] == 1].sum()) == pytest.approx(68e6, rel=0.3)
     assert float(weight[person["NOW_COV"] == 1].sum() / weight.sum()) == pytest.approx(0.92, abs=0.06)
@@ -204,7 +204,12 @@ def test_household_without_persons(asec_zip: Path, edited: Edited) -> None:
 
 def test_real_sample(shared_data: Path) -> None:
     raw = cps_asec.read(shared_data / "cps_asec" / "pppub20.csv", 2020, state_fips=23)
-    assert (raw.year, raw.synthetic, raw.household_derived, raw.absent) == (2020, False, True, ())
+    assert (raw.year, raw.synthetic, raw.household_derived, raw.absent) == (
+        2020,
+        False,
+        True,
+        ("person.SPM_BBSUBVAL",),
+    )
     assert (len(raw.person), len(raw.household)) == (999, 424)
     assert raw.person["MARSUPWT"].iloc[0] == pytest.approx(1552.90)
     assert raw.household["HSUP_WGT"].iloc[0] == pytest.approx(1552.90)
@@ -223,7 +228,7 @@ def test_real_sample_of_another_year(shared_data: Path) -> None:
 def test_synthetic_has_no_column_that_the_real_file_lacks(shared_data: Path) -> None:
     with (shared_data / "cps_asec" / "pppub20.csv").open(encoding="utf-8-sig") as handle:
         official = set(handle.readline().strip().split(","))
-    assert {column.name for column in columns_of("cps_asec", "person")} <= official
+    assert {column.name for column in columns_of("cps_asec", "person") if column.first_year <= 2020} <= official
 
 
 def test_interest_outside_retirement_accounts_and_person_status(shared_data: Path, raw: cps_asec.RawAsec) -> None:
@@ -232,5 +237,21 @@ def test_interest_outside_retirement_accounts_and_person_status(shared_data: Pat
     assert (person["TRDINT_VAL"] <= person["INT_VAL"]).all()
     assert ((person["P_STAT"] == 3) == (person["A_AGE"] < 15)).all()
     assert (person["P_STAT"] == 2).sum() == 1
-    # The synthetic file has neither, as files of some years; the reader says so.
-    assert {"person.TRDINT_VAL", "person.P_STAT"} <= set(raw.absent)
+    assert raw.absent == ()
+    retirement = raw.person["RINT_VAL1"] + raw.person["RINT_VAL2"]
+    assert (raw.person["TRDINT_VAL"] + retirement == raw.person["INT_VAL"]).all() and retirement.sum() > 0
+    assert set(raw.person["P_STAT"]) == {1, 2, 3}
+
+
+def test_parts_add_up(raw: cps_asec.RawAsec, shared_data: Path) -> None:
+    for person in (raw.person, cps_asec.read(shared_data / "cps_asec" / "pppub20.csv", 2020).person):
+        assert (person["PEN_VAL1"] + person["PEN_VAL2"] == person["PNSN_VAL"]).all()
+        assert (person["SUR_VAL1"] + person["SUR_VAL2"] == person["SRVS_VAL"]).all()
+        assert (person["MOOP"] == person["PHIP_VAL"] + person["PMED_VAL"] + person["POTC_VAL"]).all()
+        assert (person["PEARNVAL"] == person["WSAL_VAL"] + person["SEMP_VAL"] + person["FRSE_VAL"]).mean() > 0.99
+        units = person.groupby("SPM_ID")
+        assert (units["SPM_NUMADULTS"].first() + units["SPM_NUMKIDS"].first() == units.size()).all()
+        assert (units["SPM_HEAD"].sum() == 1).mean() > 0.95
+        assert (units["PTOTVAL"].sum() == units["SPM_TOTVAL"].first()).mean() > 0.99
+        scale = person.groupby(["SPM_NUMADULTS", "SPM_NUMKIDS"])["SPM_EQUIVSCALE"].median()
+        assert scale.loc[[(1, 0), (2, 0), (2, 1), (2, 2)]].tolist() == pytest.approx([0.4635, 0.6535, 0.8802, 1.0])

@@ -9,8 +9,9 @@ import pytest
 from pandas.io.parsers import TextFileReader
 
 from tessera.errors import SourceError
+from tessera.sources import csvfile
 from tessera.sources.columns import Column
-from tessera.sources.csvfile import CsvTable, members, read_chunks, read_table
+from tessera.sources.csvfile import CsvTable, header, members, read_chunks, read_table
 
 
 def _column(name: str) -> Column:
@@ -69,3 +70,25 @@ def test_a_reader_that_stops_half_way_closes_the_file(table: CsvTable, closed: l
 def test_members_of_no_zip(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"absent\.zip: cannot be read"):
         members(tmp_path / "absent.zip")
+
+
+def test_names_in_any_case_and_with_blanks(tmp_path: Path) -> None:
+    path = tmp_path / "small.csv"
+    path.write_text('a, "Key" ,B\n1,007,2\n', encoding="utf-8")
+    key = Column("record", "KEY", "text", 0, True, "", "all", "key", "")
+    table = CsvTable(path)
+    assert header(table) == ("A", "KEY", "B")
+    assert read_table(table, (*COLUMNS, key)).to_dict("list") == {"A": [1], "B": [2], "KEY": ["007"]}
+
+
+def test_a_wide_table_is_read_in_parts_that_lines_are_counted_over(
+    table: CsvTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = read_table(table, COLUMNS)
+    monkeypatch.setattr(csvfile, "_CELLS", 2 * 999)
+    pd.testing.assert_frame_equal(read_table(table, COLUMNS), whole)
+    lines = table.path.read_text(encoding="utf-8").split("\n")
+    lines[5000] = "1,"
+    table.path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(SourceError, match=r"line 5001, column B .* holds a blank"):
+        read_table(table, COLUMNS)

@@ -15,11 +15,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.sources.synthetic.archive import csv_bytes, write_zip
+from tessera.sources.synthetic.dollars import in_dollars_of
 from tessera.sources.synthetic.draws import Floats, Integers
 from tessera.sources.synthetic.population import Population, draw_population
 
 WRITER = "acs_pums"
+# Factor to dollars of the year, with six implied decimals; amounts are written before it.
 _ADJUSTMENT = 1_010_000
+_FACTOR = _ADJUSTMENT / 1e6
 _SPLIT = 28
 _RELATION = np.array((20, 21, 22, 25, 30, 29, 33, 34, 36))
 _MARITAL = np.array((0, 1, 1, 1, 2, 3, 4, 5))
@@ -38,7 +41,7 @@ def write(folder: Path, *, households: int, year: int, seed: int) -> Path:
     Returns:
         Path of the person archive, `csv_pus.zip`.
     """
-    population = draw_population(households, seed=seed, label=WRITER)
+    population = in_dollars_of(draw_population(households, seed=seed, label=WRITER), year)
     serial = np.array([f"{year}HU{index + 1:07d}" for index in range(households)])
     person, household = _persons(population, serial), _households(population, serial, year)
     person, household = _with_group_quarters(person, household, year)
@@ -57,14 +60,15 @@ def _households(population: Population, serial: npt.NDArray[np.str_], year: int)
     owned, rented = (home["tenure"] == 1).to_numpy(), (home["tenure"] == 2).to_numpy()
     size = np.bincount(population.person["household"].to_numpy())
     income = np.bincount(population.person["household"].to_numpy(), weights=_total_income(population.person))
-    rent = np.round(home["rent_paid"].to_numpy() / 12, -1)
+    rent = np.round(home["rent_paid"].to_numpy() / 12 / _FACTOR, -1)
     occupied = pd.DataFrame({
         "SERIALNO": serial, "STATE": home["state"], "PUMA": 100 + home["county"] % 90 * 100, "TYPEHUGQ": 1,
         "WGTP": np.maximum(np.round(home["weight"]), 1).astype(np.int64), "NP": size, "ADJHSG": _ADJUSTMENT,
         "ADJINC": _ADJUSTMENT, "TEN": np.where(owned, np.where(home["mortgage"] == 1, 1, 2), home["tenure"] + 1),
         "RNTP": _blank(rent, rented), "GRNTP": _blank(rent + 160, rented),
-        "TAXAMT": _blank(home["property_tax"].to_numpy(), owned), "VALP": _blank(home["value"].to_numpy(), owned),
-        "HINCP": _blank(income, np.ones(len(home), dtype=bool)),
+        "TAXAMT": _blank(home["property_tax"].to_numpy() / _FACTOR, owned),
+        "VALP": _blank(home["value"].to_numpy(), owned),
+        "HINCP": _blank(income / _FACTOR, np.ones(len(home), dtype=bool)),
     })  # fmt: skip
     vacant = occupied.iloc[: max(1, len(occupied) // 20)].assign(
         SERIALNO=lambda rows: [f"{year}HU9{index:06d}" for index in range(len(rows))], NP=0,
@@ -84,7 +88,10 @@ def _persons(population: Population, serial: npt.NDArray[np.str_]) -> pd.DataFra
         "INTP": (("interest", "dividends", "rent"), adult), "PAP": (("public_assistance",), adult),
         "OIP": (("unemployment", "veterans", "child_support", "alimony", "disability", "workers_compensation"), adult),
     }  # fmt: skip
-    money = {name: _blank(person[list(parts)].to_numpy().sum(axis=1), mask) for name, (parts, mask) in amounts.items()}
+    money = {
+        name: _blank(person[list(parts)].to_numpy().sum(axis=1) / _FACTOR, mask)
+        for name, (parts, mask) in amounts.items()
+    }
     return _nullable(pd.DataFrame({
         "SERIALNO": serial[household], "SPORDER": person["line"],
         "STATE": population.household["state"].to_numpy()[household],
@@ -93,7 +100,7 @@ def _persons(population: Population, serial: npt.NDArray[np.str_]) -> pd.DataFra
         "MAR": _MARITAL[person["marital"].to_numpy()],
         "SCHL": _blank(_schooling(person["education"].to_numpy()), age >= 3),
         "RAC1P": _RACE[person["race"].to_numpy()], "HISP": 1 + person["hispanic"], **money,
-        "PINCP": _blank(_total_income(person), adult),
+        "PINCP": _blank(_total_income(person) / _FACTOR, adult),
     }))  # fmt: skip
 
 

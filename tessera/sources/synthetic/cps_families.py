@@ -58,7 +58,7 @@ def family_codes(person: pd.DataFrame) -> dict[str, npt.NDArray[np.int64]]:
         "PHF_SEQ": np.where(np.isin(kind, (_UNRELATED, _SECONDARY)), family, 1),
         "A_FAMTYP": kind,
         "A_FAMREL": relation,
-        **_relationships(person, role, has_family),
+        **_relationships(person, role, has_family, has_guest_child),
     }
 
 
@@ -68,7 +68,9 @@ def _family_numbers(person: pd.DataFrame, role: Integers, leads: Flags, kind: In
     return np.where(np.isin(kind, (_PRIMARY, _NONFAMILY)), 1, started).astype(np.int64)
 
 
-def _relationships(person: pd.DataFrame, role: Integers, has_family: Flags) -> dict[str, Integers]:
+def _relationships(
+    person: pd.DataFrame, role: Integers, has_family: Flags, has_guest_child: Flags
+) -> dict[str, Integers]:
     woman = person["female"].to_numpy() == 1
     guest = np.isin(role, (PARTNER, ROOMMATE))
     expanded = np.select(
@@ -76,10 +78,13 @@ def _relationships(person: pd.DataFrame, role: Integers, has_family: Flags) -> d
          role == GRANDCHILD, role == PARENT, role == RELATIVE, role == PARTNER, guest, role == ROOMMATE_CHILD],
         [1, 2, 3, 4, 5, 7, 8, 10, 13, 13, 12], 14,
     )  # fmt: skip
+    reference = (role == REFERENCE) & (person["line"].to_numpy() == 1)
+    partner_of = np.zeros(int(person["household"].max()) + 1, dtype=bool)
+    partner_of[person["household"].to_numpy()[reference]] = woman[reference]
+    same = woman == partner_of[person["household"].to_numpy()]
     detailed = np.select(
-        [(role == REFERENCE) & has_family, role == REFERENCE, role == SPOUSE,
-         (role == PARTNER) & has_family, role == PARTNER,
-         role == CHILD, role == GRANDCHILD, role == PARENT, role == RELATIVE, role == ROOMMATE],
-        [40, 41, 42, 43, 44, 48, 49, 50, 52, 58], 55,
+        [(role == REFERENCE) & has_family, role == REFERENCE, role == SPOUSE, (role == PARTNER) & has_family,
+         role == PARTNER, role == CHILD, role == GRANDCHILD, role == PARENT, role == RELATIVE, role == ROOMMATE],
+        [40, 41, 42 + 3 * same, 43 + 3 * same, 44 + 3 * same, 48, 49, 50, 52, np.where(has_guest_child, 54, 55)], 59,
     )  # fmt: skip
     return {"A_EXPRRP": expanded.astype(np.int64), "PERRP": detailed.astype(np.int64)}

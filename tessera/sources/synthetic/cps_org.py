@@ -17,6 +17,7 @@ from tessera.sources.columns import columns_of
 from tessera.sources.cps_org import MONTH_NAMES, OUTGOING
 from tessera.sources.synthetic import tables
 from tessera.sources.synthetic.archive import write_csv
+from tessera.sources.synthetic.dollars import in_dollars_of
 from tessera.sources.synthetic.population import Population, draw_population
 
 WRITER = "cps_org"
@@ -39,7 +40,7 @@ def write(folder: Path, *, households: int, year: int, seed: int) -> Path:
     order = [column.name for column in columns_of("cps_org", "person")]
     settings = {"households": households, "year": year}
     for index, name in enumerate(MONTH_NAMES):
-        population = draw_population(households, seed=seed, label=f"{WRITER}/{year}/{name}")
+        population = in_dollars_of(draw_population(households, seed=seed, label=f"{WRITER}/{year}/{name}"), year)
         table = _month(generator(f"{WRITER}/{year}/{name}/month", seed), population, index + 1, year)
         path = target / f"{name}{year % 100:02d}pub.csv"
         columns = [column for column in order if column in table]
@@ -77,7 +78,9 @@ def _month(rng: np.random.Generator, population: Population, month: int, year: i
         "PTERNWA": np.where(asked, np.round(weekly * 100), -1).astype(np.int64),
         "PEERNLAB": np.where(asked, np.where(member, 1, 2), -1),
         "PEERNCOV": np.where(asked & ~member, np.where(covered, 1, 2), -1),
-        "PEHRUSL1": np.where(working, hours, -1), "PEIO1COW": np.where(working, np.where(public, 3, 4), -1),
+        # Some say that their hours vary.
+        "PEHRUSL1": np.where(working, np.where(rng.random(n) < 0.03, -4, hours), -1),
+        "PEIO1COW": np.where(working, np.where(public, 3, 4), -1),
         "PEIO1OCD": np.where(working, jobs["code"].to_numpy()[row], -1),
         # The outgoing quarter alone carries a weight that stands for everybody of sixteen and over.
         "PWORWGT": np.where(outgoing & (age >= 16), np.round(weight * 4), 0).astype(np.int64),

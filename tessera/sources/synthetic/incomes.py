@@ -23,8 +23,10 @@ from tessera.sources.synthetic.draws import (
     stratified,
 )
 from tessera.sources.synthetic.people import FATHER, MOTHER, REFERENCE
-from tessera.sources.synthetic.traits import draw_occupation
 
+SOLDIER = 11  # major occupation group of the armed forces
+# Reasons for Social Security (RESNSS1) by the account that pays.
+SOCIAL_SECURITY = {"retirement": (1,), "disability": (2,), "survivors": (3, 5), "dependents": (4, 6)}
 # Share employed at some time in the year: men, women; by lower age bound.
 _WORK_AGES = (16, 18, 25, 35, 45, 55, 62, 65, 70, 75)
 _WORK_MEN = (0.32, 0.70, 0.90, 0.91, 0.88, 0.77, 0.58, 0.38, 0.24, 0.11)
@@ -42,7 +44,7 @@ def draw_incomes(rng: np.random.Generator, people: pd.DataFrame, weight: Floats)
     Returns:
         weeks, hours, occupation (row of `tables.occupations()`, -1 none), self_employed, weeks_looking, and the amounts
         wages, self_employment, farm, interest, dividends, rent, capital_gains, social_security with its reason (1
-        retired, 2 disabled, 3 widowed, 5 and 6 children), pension, annuity, distributions, contributions,
+        retired, 2 disabled, 3 widowed, 4 spouse, 5 and 6 children), pension, annuity, distributions, contributions,
         unemployment, veterans, workers_compensation, disability, child_support, child_support_paid, alimony,
         wealth_rank (percent).
     """
@@ -51,21 +53,26 @@ def draw_incomes(rng: np.random.Generator, people: pd.DataFrame, weight: Floats)
     incomes["wealth_rank"] = np.floor(wealth * 100).astype(np.int64)
     incomes.update(_capital(rng, weight, wealth))
     incomes.update(_social_security(rng, people, weight))
-    incomes.update(_retirement(rng, people, weight, incomes["wages"]))
+    incomes.update(_retirement(rng, people, weight, incomes["wages"], incomes["self_employment"]))
     incomes.update(_transfers(rng, people, weight, incomes))
     return incomes
 
 
 def _work(rng: np.random.Generator, people: pd.DataFrame, weight: Floats) -> dict[str, Integers]:
     n, age, education = len(people), people["age"].to_numpy(), people["education"].to_numpy()
+    drive = people["drive"].to_numpy()
     band = np.clip(np.searchsorted(_WORK_AGES, age, side="right") - 1, 0, None)
     chance = np.where(people["female"].to_numpy() == 1, np.array(_WORK_WOMEN)[band], np.array(_WORK_MEN)[band])
     chance = chance * np.where(people["disabled"].to_numpy() == 1, 0.5, 1.02) * np.where(education >= 43, 1.06, 0.98)
-    working = (age >= 16) & (rng.random(n) < chance)
-    own = working & (rng.random(n) < np.clip(0.02 + age / 600, 0.02, 0.16))
+    # Who works and who has a business are much the same persons from one year to the next.
+    working = (age >= 16) & (_rank(-0.9 * drive + 0.45 * rng.standard_normal(n)) < chance)
+    venture = people["venture"].to_numpy()
+    own = working & (_rank(0.95 * venture + 0.31 * rng.standard_normal(n)) < np.clip(0.02 + age / 600, 0.02, 0.16))
     farmer = working & ~own & (rng.random(n) < 0.006)
     both = own & (rng.random(n) < 0.4)
-    occupation = draw_occupation(rng, education, working)
+    soldier = tables.occupations()["major"].to_numpy()[people["job"].to_numpy()] == SOLDIER
+    own &= ~soldier
+    occupation = np.where(working, people["job"].to_numpy(), -1)
     part = rng.random(n) < np.select([age < 22, age >= 65], [0.62, 0.45], 0.15)
     hours = np.where(working, np.where(part, choose(rng, (10, 16, 20, 24, 30), (1, 1, 3, 2, 3), n),
                                        choose(rng, (35, 40, 45, 50, 60), (1, 7, 1, 1.3, 0.6), n)), 0)  # fmt: skip
@@ -90,8 +97,14 @@ def _work(rng: np.random.Generator, people: pd.DataFrame, weight: Floats) -> dic
 
 
 def _earnings_rank(rng: np.random.Generator, people: pd.DataFrame) -> Floats:
-    score = 0.55 * people["ability"].to_numpy() + 0.83 * normal_of(stratified(rng, len(people)))
-    return (np.argsort(np.argsort(score)) + 0.5) / max(len(people), 1)
+    # A bit more than half of what ability leaves open lasts: earnings of two years correlate as they do in surveys.
+    lasting, fresh = people["drive"].to_numpy(), normal_of(stratified(rng, len(people)))
+    return _rank(0.55 * people["ability"].to_numpy() + 0.66 * lasting + 0.50 * fresh)
+
+
+def _rank(score: Floats) -> Floats:
+    """Scores as uniforms in (0, 1) of the same order."""
+    return (np.argsort(np.argsort(score)) + 0.5) / max(len(score), 1)
 
 
 def _median_wage(people: pd.DataFrame, occupation: Integers, hours: Integers, weeks: Integers) -> Floats:
@@ -138,22 +151,30 @@ def _capital(rng: np.random.Generator, weight: Floats, wealth: Floats) -> dict[s
 def _social_security(rng: np.random.Generator, people: pd.DataFrame, weight: Floats) -> dict[str, Integers]:
     n, age, u = len(people), people["age"].to_numpy(), rng.random(len(people))
     claims = np.select([age < 62, age < 65, age < 67, age < 70], [0.0, 0.38, 0.60, 0.82], 0.93)
-    widow = (people["marital"].to_numpy() == 4) & (age >= 60) & (age < 67) & (u < 0.5)
+    widowed, married = people["marital"].to_numpy() == 4, people["spouse"].to_numpy() > 0
+    claims = claims * np.where(people["citizenship"].to_numpy() == 5, 0.5, 1.0)
+    # Widows draw on the account of the dead spouse, and some wives on that of the living one.
+    own = 1 - rng.random(n)
+    widow = widowed & (((age >= 60) & (age < 67) & (u < 0.5)) | ((age >= 67) & (u < 0.93) & (own < 0.30)))
+    wife = married & (people["female"].to_numpy() == 1) & (age >= 62) & (u < claims) & (own < 0.09)
     unable = (age >= 22) & (age < 66) & (people["disabled"].to_numpy() == 1) & (u < 0.30)
-    child = (age < 18) & (u < 0.035)
-    reason = np.select([u < claims, widow, unable, child & (u < 0.02), child], [1, 3, 2, 5, 6], 0)
+    child = (age < 18) & (u < 0.05)
+    reason = np.select([widow, wife, u < claims, unable, child & (u < 0.03), child], [3, 4, 1, 2, 5, 6], 0)
     size = np.select([reason == 1, reason == 2, reason == 3], [1.0, 0.78, 0.85], 0.42)
     amount = heavy(stratified(rng, n), median=21_500.0, sigma=0.42, alpha=9.0) * np.exp(
         0.12 * people["ability"].to_numpy()
     )
-    amount = np.minimum(np.where(reason > 0, amount * size, 0.0), 58_000.0)
-    return {
-        "social_security": rounded(scaled(amount, weight, tables.amount("social_security"))),
-        "social_security_reason": reason.astype(np.int64),
-    }
+    amount = np.minimum(amount * size, 58_000.0)
+    benefit = np.zeros(n)
+    for kind, reasons in SOCIAL_SECURITY.items():
+        part = np.where(np.isin(reason, reasons), amount, 0.0)
+        benefit += scaled(part, weight, tables.amount(f"social_security_{kind}"))
+    return {"social_security": rounded(benefit), "social_security_reason": reason.astype(np.int64)}
 
 
-def _retirement(rng: np.random.Generator, people: pd.DataFrame, weight: Floats, wages: Integers) -> dict[str, Integers]:
+def _retirement(
+    rng: np.random.Generator, people: pd.DataFrame, weight: Floats, wages: Integers, profit: Integers
+) -> dict[str, Integers]:
     n, age = len(people), people["age"].to_numpy()
     found: dict[str, Integers] = {}
     shares = {"pension": (0.03, 0.13, 0.31), "annuity": (0.0, 0.01, 0.03), "distributions": (0.004, 0.03, 0.13)}
@@ -164,7 +185,9 @@ def _retirement(rng: np.random.Generator, people: pd.DataFrame, weight: Floats, 
     saver = (wages > 12_000) & (rng.random(n) < np.clip(wages / 130_000, 0.15, 0.75))
     rate = np.clip(rng.gamma(2.0, 0.035, n), 0.01, 0.25)
     contributed = np.where(saver, np.minimum(wages * rate, np.where(age >= 50, 30_500, 23_000)), 0.0)
-    found["contributions"] = np.minimum(rounded(scaled(contributed, weight, tables.amount("contributions"))), 37_500)
+    owner = (profit > 25_000) & (rng.random(n) < np.clip(profit / 220_000, 0.14, 0.60))
+    contributed += np.where(owner, np.minimum(profit * np.clip(2.2 * rate, 0.02, 0.20), 45_000), 0.0)
+    found["contributions"] = np.minimum(rounded(scaled(contributed, weight, tables.amount("contributions"))), 69_000)
     return found
 
 

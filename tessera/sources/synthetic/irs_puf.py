@@ -3,6 +3,10 @@
 The returns of greatest risk (the largest and most negative incomes) are replaced by the four aggregate records
 999996-999999, each the weighted mean of a bucket with the sum of its weights, MARS 0, as the IRS does. Both files are
 marked synthetic by their sidecars. A tenth of returns has no demographic record, as in the official match.
+
+The two belong together: both are written beside their places, and only when both are whole are they renamed, the
+demographics first. A writer killed before leaves the old pair; one killed between the two renames leaves returns that
+their sidecar does not describe as current, so that the next run writes both again.
 """
 
 from __future__ import annotations
@@ -16,13 +20,16 @@ from tessera.errors import SourceError
 from tessera.random import generator
 from tessera.sources.columns import columns_of
 from tessera.sources.irs_puf import AGGREGATES
-from tessera.sources.synthetic.archive import write_csv
+from tessera.sources.marks import write_mark
+from tessera.sources.synthetic.archive import csv_bytes
 from tessera.sources.synthetic.draws import Integers, choose
 from tessera.sources.synthetic.tax_returns import draw_returns
+from tessera.store import atomic_path, sha256_of
 
 WRITER = "irs_puf"
 YEAR = 2015
 MIN_RETURNS = 100
+# Income of a bucket, and share of its returns that are hidden; those of least weight, as the riskiest are.
 _BUCKETS = ((-np.inf, 0.0, 0.06), (0.0, 1e7, 0.004), (1e7, 1e8, 0.20), (1e8, np.inf, 1.0))
 
 
@@ -51,10 +58,14 @@ def write(folder: Path, *, returns: int, seed: int) -> Path:
     demographics = _demographics(rng, table)
     everything = pd.concat([table, aggregates], ignore_index=True)
     settings = {"returns": returns, "year": YEAR}
-    write_csv(
-        folder / f"demographics_{YEAR}.csv", demographics, writer=WRITER, seed=seed, settings=settings,
-    )  # fmt: skip
-    return write_csv(folder / f"puf_{YEAR}.csv", _official(everything), writer=WRITER, seed=seed, settings=settings)
+    path, companion = folder / f"puf_{YEAR}.csv", folder / f"demographics_{YEAR}.csv"
+    # The inner file is renamed first, when both are written.
+    with atomic_path(path) as first, atomic_path(companion) as second:
+        first.write_bytes(csv_bytes(_official(everything)))
+        second.write_bytes(csv_bytes(demographics))
+        for place, written in ((path, first), (companion, second)):
+            write_mark(place, sha256=sha256_of(written), writer=WRITER, seed=seed, settings=settings)
+    return path
 
 
 def _aggregate(rng: np.random.Generator, table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -65,7 +76,8 @@ def _aggregate(rng: np.random.Generator, table: pd.DataFrame) -> tuple[pd.DataFr
         if len(inside) == 0:
             # No return of the sample is so rich: the nearest stands for the bucket.
             inside = np.array([int(np.argmax(np.where(hidden, -np.inf, income)))])
-        taken = rng.permutation(inside)[: max(1, round(len(inside) * share))]
+        inside = rng.permutation(inside)
+        taken = inside[np.argsort(weight[inside], kind="stable")[: max(1, round(len(inside) * share))]]
         hidden[taken] = True
         mean = (table.iloc[taken].mul(weight[taken], axis=0).sum() / weight[taken].sum()).round()
         records.append(
@@ -75,7 +87,7 @@ def _aggregate(rng: np.random.Generator, table: pd.DataFrame) -> tuple[pd.DataFr
 
 
 def _official(table: pd.DataFrame) -> pd.DataFrame:
-    official = pd.DataFrame(index=table.index)
+    official: dict[str, object] = {}
     for column in columns_of("irs_puf", "return"):
         if column.name == "S006":
             official["S006"] = np.round(table["weight"] * 100).astype(np.int64)
@@ -83,7 +95,7 @@ def _official(table: pd.DataFrame) -> pd.DataFrame:
             official["FLPDYR"] = YEAR
         else:
             official[column.name] = table[column.name].round().astype(np.int64) if column.name in table else 0
-    return official
+    return pd.DataFrame(official, index=table.index)
 
 
 def _demographics(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:

@@ -162,7 +162,9 @@ def _marital(rng: np.random.Generator, people: pd.DataFrame) -> Integers:
     age, u = people["age"].to_numpy(), rng.random(len(people))
     widowed: Floats = np.clip((age - 50) / 38, 0.005, 0.85) * np.where(people["female"].to_numpy() == 1, 1.0, 0.5)
     never = np.clip(1.25 - (age - 18) / 38, 0.14, 1.0)
-    single = np.select([u < widowed, u < widowed + (1 - widowed) * never, u < 0.95, u < 0.98], [4, 7, 5, 6], 3)
+    once: Floats = widowed + (1 - widowed) * never
+    rest = (u - once) / np.maximum(1 - once, 1e-9)
+    single = np.select([u < widowed, u < once, rest < 0.74, rest < 0.90], [4, 7, 5, 6], 3)
     raising = (people["role"] == REFERENCE).to_numpy() & np.isin(people["kind"].to_numpy(), (MOTHER, FATHER))
     single = np.where(raising & (single == 7) & (u > 0.75), 6, single)
     married = people["spouse"].to_numpy() > 0

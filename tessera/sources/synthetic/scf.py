@@ -1,5 +1,5 @@
-"""Writes a synthetic SCF summary extract: `scfpYYYYs.zip` with the Stata file `rscfpYYYY.dta`, five implicates a
-family.
+"""Writes a synthetic SCF: the summary extract `scfpYYYYs.zip` with the Stata file `rscfpYYYY.dta`, five implicates a
+family, and car loans of the full data set, `scfYYYYs.zip` with `pYYi6.dta`.
 
 Names are lower case and WGT is divided by five, as in the official file. Wealth is drawn with a heavy top tail and
 scaled to national totals (Federal Reserve, SCF 2022 and Z.1, rounded); the implicates of a family differ by noise.
@@ -16,14 +16,16 @@ import numpy as np
 import pandas as pd
 
 from tessera.random import generator
-from tessera.sources.scf import IMPLICATES
+from tessera.sources.scf import IMPLICATES, full_data_set
 from tessera.sources.synthetic.archive import write_zip
+from tessera.sources.synthetic.dollars import in_dollars_of
 from tessera.sources.synthetic.draws import Floats, heavy, scaled, stratified
 from tessera.sources.synthetic.homes import MONEY
 from tessera.sources.synthetic.people import CHILD, REFERENCE
 from tessera.sources.synthetic.population import Population, draw_population
 
 WRITER = "scf"
+LOANS = (("X2218", "X2219"), ("X2318", "X2319"), ("X2418", "X2419"), ("X7169", "X7170"))
 _STAMP = datetime(1980, 1, 1)
 # Total in dollars, spread of logs, Pareto exponent of the tail, share of holders at middling wealth.
 _ASSETS = {
@@ -43,13 +45,21 @@ def write(folder: Path, *, families: int, year: int, seed: int) -> Path:
         year: survey year.
         seed: same arguments, same bytes.
     """
-    population = draw_population(families, seed=seed, label=WRITER)
+    population = in_dollars_of(draw_population(families, seed=seed, label=WRITER), year)
     table = _implicates(generator(WRITER, seed), _families(generator(f"{WRITER}/families", seed), population))
-    stata = io.BytesIO()
-    table.rename(columns=str.lower).to_stata(stata, write_index=False, time_stamp=_STAMP, version=118)
     settings = {"families": families, "year": year}
-    members = {f"rscfp{year}.dta": stata.getvalue()}
-    return write_zip(folder / f"scfp{year}s.zip", members, writer=WRITER, seed=seed, settings=settings)
+    extract = folder / f"scfp{year}s.zip"
+    loans = _loans(generator(f"{WRITER}/loans", seed), table)
+    full = {f"p{year % 100:02d}i6.dta": _stata(loans)}
+    write_zip(full_data_set(extract, year), full, writer=WRITER, seed=seed, settings=settings)
+    members = {f"rscfp{year}.dta": _stata(table)}
+    return write_zip(extract, members, writer=WRITER, seed=seed, settings=settings)
+
+
+def _stata(table: pd.DataFrame) -> bytes:
+    content = io.BytesIO()
+    table.rename(columns=str.lower).to_stata(content, write_index=False, time_stamp=_STAMP, version=118)
+    return content.getvalue()
 
 
 def _families(rng: np.random.Generator, population: Population) -> pd.DataFrame:
@@ -87,6 +97,10 @@ def _families(rng: np.random.Generator, population: Population) -> pd.DataFrame:
         table[name] = scaled(
             np.where(holds, heavy(stratified(rng, n), median=1.0, sigma=sigma, alpha=4.0), 0.0), weight, amount
         )
+    # Loans on vehicles are of who has one.
+    table["VEH_INST"] = np.where(table["VEHIC"] > 0, table["VEH_INST"], 0.0)
+    adults = np.bincount(household, weights=person["age"].to_numpy() >= 18)
+    table["NOWN"] = np.where(table["VEHIC"] > 0, np.clip(rng.binomial(adults.astype(np.int64) + 1, 0.55), 1, 6), 0)
     owed = np.where(home["mortgage"] == 1, home["value"] * rng.uniform(0.15, 0.85, n), 0.0)
     return table.assign(MRTHEL=owed)
 
@@ -105,4 +119,18 @@ def _implicates(rng: np.random.Generator, family: pd.DataFrame) -> pd.DataFrame:
     table["EQUITY"] = table["STOCKS"] + table["NMMF"]
     table["ASSET"] = table[[*_ASSETS, "HOUSES"]].sum(axis=1)
     table["DEBT"] = table[[*_DEBTS, "MRTHEL"]].sum(axis=1)
-    return table.assign(NETWORTH=table["ASSET"] - table["DEBT"]).drop(columns=["BUSINESS", "OTHER"])
+    table = table.assign(NETWORTH=table["ASSET"] - table["DEBT"]).rename(columns={"BUSINESS": "BUS"})
+    return table.assign(NNRESRE=np.round(0.2 * table["OTHER"]), ORESRE=0.0, RESDBT=0.0).drop(columns="OTHER")
+
+
+def _loans(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:
+    """Balances and rates by car: one loan, or two of unequal size; rates of 0 to 15 percent."""
+    owed = table["VEH_INST"].to_numpy(dtype=np.float64)
+    second = np.where((owed > 0) & (rng.random(len(table)) < 0.3), np.round(owed * 0.35), 0.0)
+    loans = pd.DataFrame({"YY1": table["YY1"], "Y1": table["Y1"]})
+    for (balance, rate), amount in zip(LOANS, (owed - second, second, 0.0 * owed, 0.0 * owed), strict=True):
+        percent = np.clip(rng.gamma(4.0, 1.5, len(table)), 0.0, 15.0)
+        # No loan is 0 in either column, a loan without interest has rate -1.
+        hundredths = np.where(percent < 1.0, -1.0, np.round(percent * 100))
+        loans = loans.assign(**{balance: amount, rate: np.where(amount > 0, hundredths, 0.0)})
+    return loans

@@ -1,8 +1,8 @@
 """Writes a synthetic SIPP: `puYYYY_csv.zip` with `puYYYY.csv`, `|`-separated, one row a person-month, twelve a person.
 
-Tips are paid in the tipped occupations; the allocation flags AJB*_TXAMT are written too, with codes that are no
-amounts. Bank accounts, stocks, bonds and vehicles are those of December repeated over months, as in the official file.
-Marked synthetic.
+Tips are paid in the tipped occupations; the status flags AJB*_TXAMT are written too, with codes that are no amounts.
+Bank accounts, stocks, bonds and vehicles are those of December repeated over months, as in the official file, and
+blank outside their universe. Amounts are dollars of the year before the survey. Marked synthetic.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from tessera.random import generator
 from tessera.sources.columns import columns_of
 from tessera.sources.synthetic import tables
 from tessera.sources.synthetic.archive import csv_bytes, write_zip
+from tessera.sources.synthetic.dollars import in_dollars_of
 from tessera.sources.synthetic.draws import Floats, heavy, scaled, stratified
 from tessera.sources.synthetic.homes import MONEY
+from tessera.sources.synthetic.people import REFERENCE
 from tessera.sources.synthetic.population import Population, draw_population
 
 WRITER = "sipp"
@@ -26,6 +28,9 @@ _ASSETS = {"TVAL_BANK": (8.0e12, 1.9, 0.9), "TVAL_STMF": (9.0e12, 2.0, 0.28), "T
 _TIPS = 38e9  # BEA, tip income 2022
 _MARITAL = np.array((0, 1, 1, 2, 3, 4, 5, 6))
 _RACE = np.array((0, 1, 2, 4, 3, 4, 4, 4, 4))
+# Reference, spouse, partner, child, grandchild, parent, relative, roommate, roommate's child.
+_RELATION = np.array((1, 3, 4, 7, 8, 9, 14, 16, 18))
+_EMPLOYER, _SELF_EMPLOYED = 1, 2
 
 
 def write(folder: Path, *, households: int, year: int, seed: int) -> Path:
@@ -37,7 +42,7 @@ def write(folder: Path, *, households: int, year: int, seed: int) -> Path:
         year: survey year.
         seed: same arguments, same bytes.
     """
-    population = draw_population(households, seed=seed, label=WRITER)
+    population = in_dollars_of(draw_population(households, seed=seed, label=WRITER), year - 1)
     person = _person_year(generator(WRITER, seed), population, year)
     months = pd.concat([_month(person, month) for month in range(1, 13)], ignore_index=True)
     months = months.sort_values(["SSUID", "PNUM", "MONTHCODE"], ignore_index=True)
@@ -60,7 +65,11 @@ def _person_year(rng: np.random.Generator, population: Population, year: int) ->
         "ESEX": 1 + person["female"], "ERACE": _RACE[person["race"].to_numpy()],
         "EORIGIN": np.where(person["hispanic"] > 0, 1, 2),
         "EMS": np.where(adult, _MARITAL[person["marital"].to_numpy()], np.nan),
-        "ERELRPE": np.array((1, 3, 5, 6, 7, 8, 12, 13, 13))[person["role"].to_numpy()],
+        "ERELRPE": np.where(
+            (person["role"] == REFERENCE) & (np.bincount(household)[household] == 1), 2,
+            _RELATION[person["role"].to_numpy()],
+        ),
+        "ETENURE": population.household["tenure"].to_numpy()[household],
         "TPTOTINC": np.where(adult, person[list(MONEY)].to_numpy().sum(axis=1) / 12, np.nan).round(),
     })  # fmt: skip
     table = table.assign(**_jobs(rng, person))
@@ -85,11 +94,18 @@ def _jobs(rng: np.random.Generator, person: pd.DataFrame) -> dict[str, Floats]:
     monthly = np.round(scaled(tips, person["weight"].to_numpy(), _TIPS) / 12)
     earnings = np.round(person["wages"].to_numpy() / 12)
     code = occupations["code"].to_numpy()[np.maximum(row, 0)]
+    profit = person["self_employment"].to_numpy()
+    # Businesses of who has no employer: a job of their own, which pays no wages.
+    business = ~employed & (profit > 0)
     return {
+        "EJB1_JBORSE": np.select([employed, business], [float(_EMPLOYER), float(_SELF_EMPLOYED)], np.nan),
         "TJB1_TXAMT": np.where(tipped, monthly, np.nan),
         "AJB1_TXAMT": np.where(tipped, 1.0 + 6 * (rng.random(n) < 0.3), 0.0),
-        "TJB1_MSUM": np.where(employed, np.where(second, np.round(0.8 * earnings), earnings), np.nan),
-        "TJB1_OCC": np.where(employed, code, np.nan),
+        "TJB1_MSUM": np.select(
+            [employed & second, employed, business], [np.round(0.8 * earnings), earnings, np.round(profit / 12)], np.nan
+        ),
+        "TJB1_OCC": np.where(employed | business, code, np.nan),
+        "EJB2_JBORSE": np.where(second, float(_EMPLOYER), np.nan),
         "TJB2_TXAMT": np.where(second & tipped, 20.0, np.nan), "AJB2_TXAMT": np.where(second & tipped, 1.0, 0.0),
         "TJB2_MSUM": np.where(second, np.round(0.2 * earnings), np.nan), "TJB2_OCC": np.where(second, code, np.nan),
     }  # fmt: skip
@@ -100,11 +116,10 @@ def _vehicles(rng: np.random.Generator, population: Population) -> dict[str, Flo
     adults = np.bincount(household, weights=population.person["age"].to_numpy() >= 18)
     rich = np.bincount(household, weights=population.person["wages"].to_numpy()) > 45_000
     number = np.minimum(rng.binomial((adults + 1).astype(np.int64), np.where(rich, 0.62, 0.45)), 6)
-    columns: dict[str, Floats] = {"TVEH_NUM": number[household].astype(np.float64)}
-    for index in (1, 2, 3):
-        value = np.round(heavy(stratified(rng, len(number)), median=11_000.0, sigma=0.8, alpha=4.0), -2)
-        columns[f"TVEH{index}VAL"] = np.where(number >= index, value, np.nan)[household]
-    return columns
+    each = heavy(stratified(rng, len(number)), median=11_000.0, sigma=0.8, alpha=4.0)
+    value = np.round(number * each, -2)
+    owned = (number > 0)[household]
+    return {"TVEH_NUM": np.where(owned, number[household], np.nan), "THVAL_VEH": value[household]}
 
 
 def _month(person: pd.DataFrame, month: int) -> pd.DataFrame:

@@ -4,7 +4,10 @@
 - `age_sex()`: population by sex and five-year age group, 85 and over together (Census Population Estimates, vintage
 2024).
 - `counties()`: the largest metropolitan counties with CBSA and population (Census estimates, vintage 2019).
-- `occupations()`: a sample of Census 2018 occupation codes with CPS recodes; shares and wage factors are round numbers.
+- `occupations()`: a sample of Census 2018 occupation codes with CPS recodes and the industry (WEIND) that most of them
+work in; shares and wage factors are round numbers.
+- `birthplaces()`: countries of birth (PENATVTY) of those born abroad, by origin; shares are round numbers.
+- `spm_value(item)`: dollars a year that the supplemental poverty measure counts for a benefit or an expense.
 - `amount(item)`: a national total in dollars (source named in the file) and the approximate share of persons with it.
 """
 
@@ -39,8 +42,14 @@ def counties() -> pd.DataFrame:
 
 @cache
 def occupations() -> pd.DataFrame:
-    """Columns code, major, recode, share, degree_share, wage_factor, tipped, name."""
+    """Columns code, major, recode, industry, share, degree_share, wage_factor, tipped, name."""
     return _table("occupations")
+
+
+@cache
+def birthplaces() -> pd.DataFrame:
+    """Columns origin, code, share (of the origin's births abroad), name."""
+    return _table("birthplaces")
 
 
 @cache
@@ -57,6 +66,16 @@ def amount(item: str) -> float:
 def holders(item: str) -> float:
     """Approximate share of persons with an item."""
     return float(amounts()["holders"].loc[[item]].iloc[0])
+
+
+@cache
+def _spm_values() -> pd.Series:
+    return _table("spm_values").set_index("item")["value"]
+
+
+def spm_value(item: str) -> float:
+    """A value of `data/spm_values.csv` in dollars of 2024."""
+    return float(_spm_values().loc[item])
 
 
 def _table(name: str) -> pd.DataFrame:

@@ -2,10 +2,11 @@
 
 A return's income class is drawn from the classes of IRS SOI Table 1.1 (2015), richer classes over-sampled, its income
 level within the class by a truncated power law with the class's mean. Each amount of `data/puf_2015.csv` (totals and
-returns of SOI Tables 1.1, 1.4 and 2.1, 2015; smaller lines rounded) is held with a chance that rises with the income
-rank and is proportional to level**elasticity times lognormal noise; one constant an amount brings its weighted sum to
-the total. Wages are most of what is left of the level. AGI is then added up from the amounts, as on the form. Arrays
-have shape (n_returns,).
+returns, with the source of each) is held with a chance that rises with the income rank and is proportional to
+level**elasticity times lognormal noise; one constant an amount brings its weighted sum to the total. An amount that is
+a part of another (`needs`, `share`) or has a legal limit stays within it. Wages are most of what is left of the level.
+Self-employment on Schedule SE and AGI are then added up from the amounts, as on the forms. Arrays have shape
+(n_returns,).
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ _KNEE = 5e6
 # Single, joint, separate, head of household; by income rank of the class.
 _POOR, _MIDDLE, _RICH = (0.66, 0.13, 0.02, 0.19), (0.42, 0.40, 0.02, 0.16), (0.10, 0.865, 0.015, 0.02)
 _INCOMES = (
-    "E00200", "E00300", "E00600", "E00800", "E00900", "E01100", "E01400", "E01700", "E02100", "E02300", "E27200",
+    "E00200", "E00300", "E00600", "E00700", "E00800", "E00900", "E01100", "E01200", "E01400", "E01700", "E02100",
+    "E02300", "E27200",
 )  # fmt: skip
-_ADJUSTMENTS = ("E03150", "E03210", "E03270", "E03290", "E03300", "E03500")
+_ADJUSTMENTS = (
+    "E03150", "E03210", "E03220", "E03230", "E03240", "E03270", "E03290", "E03300", "E03400", "E03500",
+)  # fmt: skip
+# Schedule SE: earnings less half of the tax; least earnings; share of partners who are active; half of the tax.
+_NET, _LEAST_EARNINGS, _ACTIVE, _HALF_TAX, _WAGE_BASE = 0.9235, 400.0, 0.25, 0.0765, 118_500.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,10 @@ class Line:
         tilt: how much likelier the rich hold it.
         sigma: spread of the logarithm of the noise.
         nets: whether the total nets gains and losses.
+        needs: column that it is a part of, "" if none; drawn before it.
+        share: most of that column that it can be.
+        limit: most dollars that a return can have.
+        source: of total and returns.
     """
 
     column: str
@@ -64,6 +74,10 @@ class Line:
     tilt: float
     sigma: float
     nets: bool
+    needs: str
+    share: float
+    limit: float
+    source: str
 
 
 @cache
@@ -85,6 +99,10 @@ def lines() -> tuple[Line, ...]:
             tilt=float(row["tilt"]),
             sigma=float(row["sigma"]),
             nets=row["losses"] == "1",
+            needs=row["needs"],
+            share=float(row["share"] or 1.0),
+            limit=float(row["limit"] or np.inf),
+            source=row["source"],
         )
         for row in _rows("puf_2015")
     )
@@ -125,6 +143,7 @@ def add_up(table: pd.DataFrame) -> dict[str, Floats]:
     provisional = other + column["E00400"] + 0.5 * column["E02400"] - base
     taxable = np.clip(0.6 * provisional, 0.0, 0.85 * column["E02400"])
     adjustments = np.sum([column[name] for name in _ADJUSTMENTS], axis=0)
+    adjustments = adjustments + _HALF_TAX * np.minimum(column["E30400"] + column["E30500"], _WAGE_BASE)
     return {
         "E02500": taxable, "E01000": gain, "E26270": partnership + corporation, "E02000": schedule_e + column["E27200"],
         "E00100": other + taxable - adjustments,
@@ -180,23 +199,78 @@ def _amounts(rng: np.random.Generator, table: pd.DataFrame, rank: Floats) -> dic
     size = np.maximum(np.abs(level), 4_000.0)
     drawn: dict[str, Floats] = {}
     for line in lines():
-        holds = _holders(rng, line, table, rank)
-        noise = np.exp(line.sigma * np.clip(normal_of(stratified(rng, len(rank))), -2.6, 2.6))
-        # Beyond the knee every line is proportional to the level, or a few returns would hold the nation's totals.
-        power = np.minimum(size, _KNEE) ** line.elasticity * np.maximum(size / _KNEE, 1.0)
-        value = np.where(holds, power * np.where(size > _KNEE, np.minimum(noise, 4.0), noise), 0.0)
-        whole = _net(rng, value, weight, line.total) if line.nets else scaled(value, weight, line.total)
-        drawn[line.column] = np.round(whole)
-    profit, loss = drawn.pop("E00900P"), drawn.pop("E00900N")
-    drawn["E00900"] = np.where(profit > 0, profit, -loss)
-    drawn["E00650"] = np.round(drawn["E00600"] * np.clip(rng.normal(0.78, 0.2, len(rank)), 0.0, 1.0))
+        if line.needs != "E00200":
+            _draw(rng, line, table, rank, size, drawn)
     drawn["E01500"] = np.round(drawn["E01700"] * (1 + rng.exponential(0.7, len(rank))))
+    drawn |= _schedule_se(rng, drawn, table["MARS"].to_numpy())
     working = (table["age"].to_numpy() < 66) | (rng.random(len(rank)) < 0.25)
-    partial = pd.DataFrame({**drawn, "MARS": table["MARS"], "E00200": 0.0})
+    partial = pd.DataFrame({**drawn, "MARS": table["MARS"], "E00200": 0.0, "E03220": 0.0})
     rest = np.maximum(level - add_up(partial)["E00100"], 0.12 * np.maximum(level, 0.0))
     wages = np.where(working & (rng.random(len(rank)) < 0.94), np.maximum(rest, 0.0), 0.0)
     drawn["E00200"] = np.round(scaled(wages, weight, _WAGES_2015))
+    for line in lines():
+        if line.needs == "E00200":
+            _draw(rng, line, table, rank, size, drawn)
     return {**drawn, **add_up(pd.DataFrame({**drawn, "MARS": table["MARS"]}))}
+
+
+def _draw(
+    rng: np.random.Generator, line: Line, table: pd.DataFrame, rank: Floats, size: Floats, drawn: dict[str, Floats]
+) -> None:
+    """Draw a line into `drawn`; a loss (`...N`) after its gain (`...P`), by other returns, makes one signed column."""
+    weight = table["weight"].to_numpy()
+    most = np.full(len(rank), line.limit)
+    if line.needs:
+        most = np.minimum(most, line.share * np.maximum(drawn[line.needs], 0.0))
+    column = line.column.removesuffix("N")
+    gain = drawn.pop(f"{column}P", None) if column != line.column else None
+    room = most if gain is None else np.where(gain > 0, 0.0, most)
+    holds = _holders(rng, line, table, rank, room)
+    noise = np.exp(line.sigma * np.clip(normal_of(stratified(rng, len(rank))), -2.6, 2.6))
+    # Beyond the knee every line is proportional to the level, or a few returns would hold the nation's totals.
+    power = np.minimum(size, _KNEE) ** line.elasticity * np.maximum(size / _KNEE, 1.0)
+    power = most if line.needs else power
+    value = np.where(holds, power * np.where(size > _KNEE, np.minimum(noise, 4.0), noise), 0.0)
+    whole = _net(rng, value, weight, line.total) if line.nets else limited(value, weight, line.total, most)
+    drawn[column] = np.round(whole) if gain is None else gain - np.round(whole)
+    if column == "E00600":
+        drawn["E00650"] = np.round(drawn["E00600"] * np.clip(rng.normal(0.78, 0.2, len(rank)), 0.0, 1.0))
+
+
+def limited(values: Floats, weights: Floats, total: float, most: Floats) -> Floats:
+    """Values times one constant, none above its limit, so that their weighted sum is the total, or as near as can be.
+
+    Args:
+        values: at least 0, (n,).
+        weights: (n,).
+        total: wanted, at least 0.
+        most: limit of each value, at least 0 or infinite, (n,).
+    """
+    rows = np.flatnonzero((values > 0) & (weights > 0))
+    once = scaled(values, weights, total)
+    if rows.size == 0 or (once <= most).all():
+        return once
+    # Values meet their limits one after the other as the constant grows: between two of them the sum is a line.
+    meets = most[rows] / values[rows]
+    order = np.argsort(meets, kind="stable")
+    at_limit, free = (weights[rows] * part[rows] for part in (most, values))
+    before = np.concatenate([[0.0], np.cumsum(at_limit[order])[:-1]])
+    left = np.cumsum(free[order][::-1])[::-1]
+    enough = before + meets[order] * left >= total
+    if not enough.any():
+        return np.minimum(np.where(values > 0, most, 0.0), most)
+    place = int(np.argmax(enough))
+    return np.minimum(values * ((total - before[place]) / left[place]), most)
+
+
+def _schedule_se(rng: np.random.Generator, drawn: dict[str, Floats], mars: Integers) -> dict[str, Floats]:
+    """Self-employment of filer (E30400) and spouse (E30500): Schedules C and F and active partners' income."""
+    n = len(mars)
+    active = np.where(rng.random(n) < _ACTIVE, drawn["E25980"] - drawn["E25960"], 0.0)
+    earnings = np.round(_NET * (drawn["E00900"] + drawn["E02100"] + active))
+    earnings = np.where(earnings >= _LEAST_EARNINGS, earnings, 0.0)
+    second = (mars == 2) & (rng.random(n) < 0.3)
+    return {"E30400": np.where(second, 0.0, earnings), "E30500": np.where(second, earnings, 0.0)}
 
 
 def _net(rng: np.random.Generator, value: Floats, weight: Floats, total: float) -> Floats:
@@ -207,9 +281,13 @@ def _net(rng: np.random.Generator, value: Floats, weight: Floats, total: float) 
     return scaled(gains, weight, gross) - scaled(losses, weight, gross - total)
 
 
-def _holders(rng: np.random.Generator, line: Line, table: pd.DataFrame, rank: Floats) -> Flags:
+def _holders(rng: np.random.Generator, line: Line, table: pd.DataFrame, rank: Floats, most: Floats) -> Flags:
+    """Who has a line: as many returns as published, at least one, and only where `most` leaves room."""
     weight, age = table["weight"].to_numpy(), table["age"].to_numpy()
-    score = np.exp(3.2 * line.tilt * (rank - 0.5))
+    score = np.exp(3.2 * line.tilt * (rank - 0.5)) * (most > 0)
+    if line.needs:
+        # A part is held by those who have much of the whole.
+        score = score * np.sqrt(most)
     if line.column in {"E02400", "E01700", "E01400"}:
         score = score * np.where(age >= 62, 1.0, 0.05)
     if line.column == "E32800":
@@ -219,7 +297,11 @@ def _holders(rng: np.random.Generator, line: Line, table: pd.DataFrame, rank: Fl
     if short > 0:
         room = weight * (1 - chance) * (score > 0)
         chance = chance + (1 - chance) * (score > 0) * min(short / max(float(room.sum()), 1.0), 1.0)
-    return rng.random(len(rank)) < chance
+    holds = rng.random(len(rank)) < chance
+    if not holds.any():
+        # No column of a small file is left empty: its likeliest holder of average weight has it.
+        holds[int(np.argmax(chance * (weight <= np.median(weight[chance > 0]) if (chance > 0).any() else 1.0)))] = True
+    return holds & (most > 0)
 
 
 def _rows(name: str) -> list[dict[str, str]]:

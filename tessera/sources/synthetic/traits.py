@@ -1,7 +1,8 @@
-"""Demographic traits of synthetic persons: race, origin, citizenship, schooling, disability, service, occupation.
+"""Lasting traits of synthetic persons: race, origin, citizenship, degree, disability, service, ability, occupation.
 
 Shares are rounded from Census ACS and CPS tables (2023-2024): origin 19 % Hispanic, 14 % foreign born, 29 % with a
 bachelor's degree or more at 25 and over among persons, 13 % with a disability. Codes are those of the CPS.
+`draw_schooling` is apart: whom a school enrols is of the year, not of the person.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tessera.sources.synthetic import tables
-from tessera.sources.synthetic.draws import Flags, Floats, Integers, choose
+from tessera.sources.synthetic.draws import Floats, Integers, choose
 from tessera.sources.synthetic.people import CHILD, GRANDCHILD, ROOMMATE_CHILD
 
 DIFFICULTIES = ("hearing", "seeing", "remembering", "walking", "dressing", "errands")
@@ -20,30 +21,41 @@ _DEGREE_SHARES = (0.004, 0.015, 0.012, 0.015, 0.02, 0.015, 0.28, 0.145, 0.045, 0
 
 
 def draw_traits(rng: np.random.Generator, people: pd.DataFrame) -> dict[str, Integers | Floats]:
-    """Columns to add to `people`: race, hispanic, citizenship, birthplace, arrival, education, enrolled, school,
-    full_time, veteran, ability (standard normal), one 0/1 column per difficulty, disabled."""
+    """Columns to add to `people`: race, hispanic, citizenship, birthplace, years_here (0 native), education, veteran,
+    ability, drive and venture (standard normal), job (row of `tables.occupations()`), one 0/1 column per difficulty,
+    disabled."""
     traits: dict[str, Integers | Floats] = {}
     traits.update(_origin(rng, people))
     traits["ability"] = _household_normal(rng, people, share=0.35)
     traits["education"] = _education(rng, people, traits["ability"])
-    traits.update(_school(rng, people))
     traits.update(_disability(rng, people))
     age, man = people["age"].to_numpy(), people["female"].to_numpy() == 0
     served = np.where(man, np.clip((age - 15) / 260, 0.02, 0.32), 0.02)
     traits["veteran"] = ((age >= 19) & (rng.random(len(people)) < served)).astype(np.int64)
+    traits["drive"], traits["venture"] = rng.standard_normal(len(people)), rng.standard_normal(len(people))
+    traits["job"] = _occupation(rng, np.asarray(traits["education"]), age)
     return traits
 
 
-def draw_occupation(rng: np.random.Generator, education: Integers, working: Flags) -> Integers:
-    """Row of `tables.occupations()` for each worker by schooling, -1 for the others. Shape (n_persons,)."""
+def draw_schooling(rng: np.random.Generator, people: pd.DataFrame) -> dict[str, Integers]:
+    """Columns to add to `people`: enrolled, school, full_time (codes of A_ENRLW, A_HSCOL, A_FTPT)."""
+    return _school(rng, people)
+
+
+def _occupation(rng: np.random.Generator, education: Integers, age: Integers) -> Integers:
+    """The line of work of everybody, by schooling; the armed forces are for those of 18 to 44."""
     jobs = tables.occupations()
     share, degree = jobs["share"].to_numpy(), jobs["degree_share"].to_numpy()
-    picked = np.full(len(education), -1, dtype=np.int64)
+    soldier = jobs["major"].to_numpy() == 11
+    picked = np.empty(len(education), dtype=np.int64)
+    fit, graduate = (age >= 18) & (age < 45), education >= 43
     for rows, shares in (
-        (np.flatnonzero(working & (education >= 43)), share * degree),
-        (np.flatnonzero(working & (education < 43)), share * (1 - degree)),
+        (np.flatnonzero(graduate & fit), share * degree),
+        (np.flatnonzero(~graduate & fit), share * (1 - degree)),
+        (np.flatnonzero(graduate & ~fit), np.where(soldier, 0.0, share * degree)),
+        (np.flatnonzero(~graduate & ~fit), np.where(soldier, 0.0, share * (1 - degree))),
     ):
-        picked[rows] = choose(rng, range(len(jobs)), shares, len(rows))
+        picked[rows] = choose(rng, range(len(jobs)), shares.tolist(), len(rows))
     return picked
 
 
@@ -63,16 +75,36 @@ def _origin(rng: np.random.Generator, people: pd.DataFrame) -> dict[str, Integer
     hispanic = np.where(latin, group, 0)
     foreign = np.where(race == 4, 0.58, np.where(latin, 0.38, 0.06))
     child = np.isin(people["role"].to_numpy(), (CHILD, GRANDCHILD, ROOMMATE_CHILD))
-    born_abroad = rng.random(len(people)) < np.where(child, foreign * 0.25, foreign)
+    born_abroad = (people["age"].to_numpy() > 0) & (rng.random(len(people)) < np.where(child, foreign * 0.25, foreign))
     naturalised = rng.random(len(people)) < np.clip(people["age"].to_numpy() / 100, 0.05, 0.8)
-    native = np.where(rng.random(len(people)) < 0.012, 3, np.where(hispanic == 2, 2, 1))
+    islander = (hispanic == 2) & (rng.random(len(people)) < 0.32)
+    native = np.where(rng.random(len(people)) < 0.012, 3, np.where(islander, 2, 1))
     citizenship = np.where(born_abroad, np.where(naturalised, 4, 5), native)
-    abroad = np.select([race == 4, latin & (hispanic == 1), latin, race == 2], [210, 303, 313, 440], 139)
-    birthplace = np.select([born_abroad, citizenship == 2, citizenship == 3], [abroad, 73, 110], 57)
-    arrival = np.where(born_abroad, 1 + np.floor(rng.random(len(people)) * 28), 0).astype(np.int64)
+    birthplace = np.select(
+        [born_abroad, citizenship == 2, citizenship == 3], [_country(rng, race, hispanic), 73, 110], 57
+    )
+    # Most came young, those who are no citizens yet more lately than others; nobody came before birth.
+    age = people["age"].to_numpy()
+    since = age * (1 - 0.9 * rng.random(len(people)) ** 1.6) * np.where(citizenship == 5, 0.6, 1.0)
+    years = np.clip(np.floor(since), 1, np.maximum(age, 1))
     return {
-        "race": race, "hispanic": hispanic, "citizenship": citizenship, "birthplace": birthplace, "arrival": arrival,
+        "race": race, "hispanic": hispanic, "citizenship": citizenship, "birthplace": birthplace,
+        "years_here": np.where(born_abroad, years, 0).astype(np.int64),
     }  # fmt: skip
+
+
+def _country(rng: np.random.Generator, race: Integers, hispanic: Integers) -> Integers:
+    """Country of birth that everybody would have if born abroad, by origin."""
+    origins = ("mexican", "other", "cuban", "dominican", "salvadoran", "central", "southern", "central")
+    origin = np.select(
+        [race == 4, *(hispanic == code for code in range(1, 9)), race == 2], ["asian", *origins, "black"], "other"
+    )
+    places = tables.birthplaces()
+    country = np.zeros(len(race), dtype=np.int64)
+    for name, rows in places.groupby("origin"):
+        here = np.flatnonzero(origin == name)
+        country[here] = choose(rng, rows["code"].tolist(), rows["share"].tolist(), len(here))
+    return country
 
 
 def _education(rng: np.random.Generator, people: pd.DataFrame, ability: Integers | Floats) -> Integers:
