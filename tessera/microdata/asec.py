@@ -1,8 +1,8 @@
-"""The persons of a CPS ASEC file, checked and indexed, before any of them is interpreted.
+"""The persons of a CPS ASEC file, indexed, before any of them is interpreted.
 
-Holds the refusal of unusable rows (missing values, duplicates, orphans, broken pointers) and the line index of a
-household; holds no tax or income rule. Official column names and codes throughout; person rows are ordered by
-(PH_SEQ, P_SEQ) and every pointer becomes a row number of that order, -1 for "nobody".
+Holds the order of persons and their pointers to each other; `person_checks` refuses unusable rows. Holds no tax or
+income rule. Official column names and codes throughout; person rows are ordered by (PH_SEQ, P_SEQ) and every
+pointer becomes a row number of that order, -1 for "nobody".
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import SourceError
+from tessera.microdata.person_checks import check_persons
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -67,6 +68,7 @@ class Relations:
     """Pointers between persons as row numbers, each of shape (n_persons,).
 
     Attributes:
+        sequence: PH_SEQ, the household's number in the file; with `line` it keys every draw about a person.
         household: dense household number 0..n-1 in ascending PH_SEQ.
         line: line number (A_LINENO).
         spouse: row of the spouse living in the household, or -1.
@@ -74,6 +76,7 @@ class Relations:
         reference: row of the household's reference person.
     """
 
+    sequence: IntArray
     household: IntArray
     line: IntArray
     spouse: IntArray
@@ -100,30 +103,14 @@ def optional(table: pd.DataFrame, column: str) -> FloatArray:
 
 
 def ordered_persons(person: pd.DataFrame) -> pd.DataFrame:
-    """Persons ordered by (PH_SEQ, P_SEQ) with a fresh index, after refusing duplicates and missing values.
+    """Persons ordered by (PH_SEQ, P_SEQ) with a fresh index.
 
     Raises:
-        SourceError: a column is absent, a cell used here is missing or a (household, line) pair occurs twice.
+        SourceError: a column is absent, a cell is missing or out of its codes, a (household, line) pair occurs twice,
+            or a column that cannot be zero for everybody is.
     """
     require_columns(person, RELATION_COLUMNS, "ASEC person table")
-    if len(person) == 0:
-        raise SourceError("ASEC person table: it has no rows; wanted at least one person.")
-    missing = person[RELATION_COLUMNS].isna()
-    if missing.to_numpy().any():
-        column = str(missing.any().idxmax())
-        row = int(np.flatnonzero(missing[column].to_numpy())[0])
-        raise SourceError(
-            f"ASEC person table row {row}: {column} is missing; relationships and ages may not be. "
-            "Repair or drop the household in the source file."
-        )
-    for column in ("A_LINENO", "P_SEQ"):
-        twice = person.duplicated(["PH_SEQ", column]).to_numpy()
-        if twice.any():
-            row = int(np.flatnonzero(twice)[0])
-            raise SourceError(
-                f"ASEC person table row {row}: household PH_SEQ {person['PH_SEQ'].iloc[row]} has {column} "
-                f"{person[column].iloc[row]} twice; wanted one person a line. Remove the duplicated row."
-            )
+    check_persons(person)
     return person.sort_values(["PH_SEQ", "P_SEQ"], kind="stable").reset_index(drop=True)
 
 
@@ -155,6 +142,7 @@ def relations(person: pd.DataFrame) -> Relations:
     parent_1, parent_2 = rows["PEPAR1"], rows["PEPAR2"]
     _refuse_cycles(sequence, line, parent_1, parent_2)
     return Relations(
+        sequence=sequence,
         household=household.astype(np.int64),
         line=line,
         spouse=spouse,

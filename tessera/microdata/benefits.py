@@ -1,7 +1,13 @@
-"""Reported benefits and health coverage at the interview: what take-up is anchored on.
+"""Reported benefits, health coverage at the interview and tenure: what take-up is anchored on.
 
-Holds what respondents said, not what programmes pay. `snap_reported` and `tanf_reported` are columns of ours (the rules
-engine has no such inputs and would ignore them); the others are engine inputs.
+Holds what respondents said, not what programmes pay. `snap_reported` and `tanf_reported` are columns of ours (the
+rules engine has no such inputs and would ignore them); the others are engine inputs. What the poverty measure reports
+of a unit is in `spm`.
+
+A person may have several kinds of coverage, and has a flag for each; the engine has no input for "more than one".
+Left out: `receives_medicaid`, `receives_snap`, `receives_tanf`, `receives_ssi` and `receives_wic`, which would make
+the engine treat as a recipient whom it finds not to be one; what was reported decides take-up instead. WIC is
+reported by women for themselves and their children together (WICYN), so that it cannot say whose it is.
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tessera.microdata.asec import BoolArray, FloatArray, IntArray, optional
+from tessera.microdata.income_sources import amounts_by_kind
 
 # Official flags are 1 yes, 2 no.
 COVERAGE = {
@@ -29,6 +36,11 @@ HOUSEHOLD_TENURE = {
     "OWNER_WITHOUT_MORTGAGE": "OWNED_OUTRIGHT",
     "RENTER": "RENTED",
 }
+# NOW_HIPAID of who has a plan of the own employer: how much of the premium the employer pays.
+EMPLOYER_PAYS = {1: "ALL", 2: "SOME", 3: "NONE"}
+EMPLOYER_PAYS_NAMES = ("NONE", "SOME", "ALL", "NA")
+# PAW_TYP: 1 TANF, 2 other (general assistance, refugees), 3 both.
+GENERAL_ASSISTANCE = 2
 TENURE_TYPES = ("RENTED", "OWNED_OUTRIGHT", "OWNED_WITH_MORTGAGE", "NONE")
 
 
@@ -42,20 +54,63 @@ def coverage(person: pd.DataFrame) -> dict[str, BoolArray]:
     return flags
 
 
+def has_private_coverage(flags: dict[str, BoolArray]) -> BoolArray:
+    """Who has a plan of an employer, the marketplace or bought directly, given the flags of `coverage`."""
+    private: BoolArray = (
+        flags["has_esi"]
+        | flags["has_marketplace_health_coverage_at_interview"]
+        | flags["has_non_marketplace_direct_purchase_health_coverage_at_interview"]
+    )
+    return private
+
+
+def employer_plans(person: pd.DataFrame) -> dict[str, BoolArray | pd.Categorical[str]]:
+    """What employers offer and pay, each of shape (n_persons,).
+
+    An offer bars from the premium tax credit (26 USC 36B(c)(2)(B)) if the person could have had the plan (ESIOFFER,
+    ESICOULD) and it was affordable. The survey does not give its price, so an offer counts as affordable unless the
+    person is without it because it is too expensive (ESITAKE3), or has marketplace coverage.
+    """
+    marketplace = optional(person, "NOW_MRK") == 1
+    offered = (optional(person, "ESIOFFER") == 1) & (optional(person, "ESICOULD") == 1)
+    unaffordable = optional(person, "ESITAKE3") == 1
+    holder = optional(person, "NOW_OWNGRP") == 1
+    paid = optional(person, "NOW_HIPAID")
+    pays = np.select([holder & (paid == code) for code in EMPLOYER_PAYS], list(EMPLOYER_PAYS.values()), default="NA")
+    return {
+        "offered_aca_disqualifying_esi": offered & ~unaffordable & ~marketplace,
+        "employer_contribution_to_health_insurance_premiums_category": pd.Categorical(
+            pays, categories=list(EMPLOYER_PAYS_NAMES)
+        ),
+    }
+
+
 def reported_benefits(person: pd.DataFrame) -> dict[str, FloatArray]:
-    """Benefits that persons report, dollars, each of shape (n_persons,)."""
-    return {"ssi_reported": optional(person, "SSI_VAL")}
+    """Benefits that persons report, dollars, each of shape (n_persons,).
+
+    Public assistance of another kind than TANF is general assistance, which programmes count as income; TANF itself is
+    computed by the engine.
+    """
+    general = optional(person, "PAW_TYP") == GENERAL_ASSISTANCE
+    return {
+        "ssi_reported": optional(person, "SSI_VAL"),
+        "general_assistance": np.where(general, optional(person, "PAW_VAL"), 0.0),
+    }
 
 
 def unit_benefits(person: pd.DataFrame, spm_unit: IntArray, unit: pd.DataFrame) -> dict[str, FloatArray]:
     """Benefits that the persons of an SPM unit report together, dollars, each of shape (n_spm_units,).
+
+    Public assistance reported as other income counts as TANF; what is general assistance does not.
 
     Args:
         person: ordered ASEC persons.
         spm_unit: SPM unit of each person, 0..n-1.
         unit: one row an SPM unit with its SPM_ columns.
     """
-    tanf = np.bincount(spm_unit, weights=optional(person, "PAW_VAL"), minlength=len(unit))
+    general = reported_benefits(person)["general_assistance"]
+    assistance = optional(person, "PAW_VAL") - general + amounts_by_kind(person)["public_assistance"]
+    tanf = np.bincount(spm_unit, weights=assistance, minlength=len(unit))
     return {"snap_reported": optional(unit, "SPM_SNAPSUB"), "tanf_reported": np.asarray(tanf, dtype=np.float64)}
 
 

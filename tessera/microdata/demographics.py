@@ -1,6 +1,11 @@
-"""Who the survey's persons are: age, sex, race, disability, schooling, occupation and status, as engine inputs.
+"""Who the survey's persons are: age, sex, race, family position and service, as engine inputs.
 
-Holds no money. Every function takes ordered ASEC persons and returns columns of shape (n_persons,).
+Holds no money; disability, schooling and immigration stand in modules of their own. Every function takes ordered ASEC
+persons and returns columns of shape (n_persons,).
+
+Left out: `is_veteran`, which the engine computes from veterans' benefits; `parent_1_id` and `parent_2_id`, which would
+have to follow the persons into every area file, where they are numbered anew; `is_parent_of_filer_or_spouse`, as no
+parent is claimed as a dependant here.
 """
 
 from __future__ import annotations
@@ -8,65 +13,53 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tessera.microdata.asec import BoolArray, FloatArray, IntArray, Relations, any_difficulty, optional
+from tessera.microdata.asec import BoolArray, FloatArray, IntArray, Relations, optional
 from tessera.random import uniform
 
 # The public file writes 80 for ages 80-84 and 85 for 85 and over.
 GROUPED_AGE = 80
 GROUPED_YEARS = 5
-IMMIGRATION_STATUSES = [
-    "CITIZEN",
-    "LEGAL_PERMANENT_RESIDENT",
-    "REFUGEE",
-    "ASYLEE",
-    "DEPORTATION_WITHHELD",
-    "CUBAN_HAITIAN_ENTRANT",
-    "CONDITIONAL_ENTRANT",
-    "PAROLED_ONE_YEAR",
-    "UNDOCUMENTED",
-    "DACA",
-    "TPS",
-]
-CARD_TYPES = ["CITIZEN", "NON_CITIZEN_VALID_EAD", "OTHER_NON_CITIZEN", "NONE"]
+# PERRP 43, 44: unmarried partner of the opposite sex, with or without relatives; 46, 47: of the same sex.
+PARTNER_RELATIONSHIPS = (43, 44, 46, 47)
+# A_MARITL 3: married, spouse absent; 4: widowed; 6: separated.
+WIDOWED = 4
+LIVES_APART = (3, 6)
+ARMED_FORCES_STATUS, ARMED_FORCES_OCCUPATION = 2, 11
 TAX_UNIT_ROLES = ["UNSPECIFIED", "HEAD", "SPOUSE", "DEPENDENT"]
 
 
-def demographics(person: pd.DataFrame, related: Relations, member: IntArray, *, seed: int) -> dict[str, object]:
+def demographics(person: pd.DataFrame, related: Relations, *, seed: int) -> dict[str, object]:
     """Demographic engine inputs of each person.
+
+    `is_separated` holds for every married person who lives apart from the spouse, as that is how the engine uses it:
+    they file separate returns, or as heads of household with a child (26 USC 7703(b)). `is_surviving_spouse` holds for
+    every widowed person; the survey does not date the death.
 
     Args:
         person: ordered ASEC persons.
         related: their pointers.
-        member: position of each person within the household, shape (n_persons,), which keys the draws.
-        seed: seed of the draws.
+        seed: seed of the age draws, which PH_SEQ and the line key.
     """
-    sex = person["A_SEX"].to_numpy()
     marital = person["A_MARITL"].to_numpy()
-    immigration, card = immigration_status(person)
+    head = related.reference == np.arange(len(person))
     return {
-        "age": ages(person["A_AGE"].to_numpy(dtype=np.float64), related.household, member, seed=seed),
-        "is_female": sex == 2,
+        "age": ages(person["A_AGE"].to_numpy(dtype=np.float64), related, seed=seed),
+        "is_female": person["A_SEX"].to_numpy() == 2,
         "cps_race": optional(person, "PRDTRACE").astype(np.int64),
         "is_hispanic": optional(person, "PRDTHSP") > 0,
-        "is_disabled": any_difficulty(person),
-        "is_blind": person["PEDISEYE"].to_numpy() == 1,
-        "is_deaf": person["PEDISEAR"].to_numpy() == 1,
-        "is_full_time_college_student": _college(person, full_time=True),
-        "is_part_time_college_student": _college(person, full_time=False),
-        "is_surviving_spouse": marital == 4,
-        "is_separated": marital == 6,
-        "is_household_head": related.reference == np.arange(len(person)),
+        "is_surviving_spouse": marital == WIDOWED,
+        "is_separated": np.isin(marital, LIVES_APART),
+        "is_household_head": head,
+        "is_household_spouse": (related.spouse >= 0) & (related.spouse == related.reference),
+        "is_unmarried_partner_of_household_head": partners_of_reference(person, related),
         "own_children_in_household": own_children(related),
-        "is_military": _in_armed_forces(person),
-        "detailed_occupation_recode": optional(person, "POCCU2").astype(np.int64),
-        "immigration_status_str": pd.Categorical(immigration, categories=IMMIGRATION_STATUSES),
-        "ssn_card_type": pd.Categorical(card, categories=CARD_TYPES),
+        "is_military": in_armed_forces(person),
     }
 
 
-def ages(reported: FloatArray, household: IntArray, member: IntArray, *, seed: int) -> FloatArray:
+def ages(reported: FloatArray, related: Relations, *, seed: int) -> FloatArray:
     """Ages in years: 80 becomes one of 80-84 with equal chance; 85 stays, as no rule tells ages above it apart."""
-    draw = uniform(f"age_80_84/{seed}", household, member)
+    draw = uniform(f"age_80_84/{seed}", related.sequence, related.line)
     return np.where(reported == GROUPED_AGE, GROUPED_AGE + np.floor(draw * GROUPED_YEARS), reported)
 
 
@@ -77,36 +70,22 @@ def own_children(related: Relations) -> IntArray:
     return np.asarray(counts, dtype=np.int64)
 
 
-def immigration_status(person: pd.DataFrame) -> tuple[list[str], list[str]]:
-    """Immigration status and Social Security card type of each person.
+def partners_of_reference(person: pd.DataFrame, related: Relations) -> BoolArray:
+    """Unmarried partners of the reference person: by detailed relationship, or by the pointer of either to the other.
 
-    Simple rule: citizens by PRCITSHP 1-4 (absent: everyone). A non-citizen who reports what only a lawful resident can
-    hold (Medicare, Social Security, SSI, veterans' benefits or coverage, armed forces, arrival before 1982) is a
-    permanent resident; every other non-citizen is taken as undocumented. It overstates the undocumented, as the survey
-    cannot see the permits of others.
+    The pointer (PECOHAB) stands in where a file has no PERRP; -1 is nobody. Shape (n_persons,).
     """
-    noncitizen = optional(person, "PRCITSHP") == 5
-    lawful = np.zeros(len(person), dtype=bool)
-    for column in ("SS_VAL", "SSI_VAL", "VET_VAL"):
-        lawful |= optional(person, column) > 0
-    for column in ("MCARE", "CHAMPVA", "NOW_VACARE", "NOW_MIL"):
-        lawful |= optional(person, column) == 1
-    lawful |= _in_armed_forces(person)
-    # Arrival codes 1-9 end with 1980-1981, before the amnesty's cut-off of 1982.
-    arrival = optional(person, "PEINUSYR")
-    lawful |= (arrival >= 1) & (arrival <= 9)
-    status = np.where(~noncitizen, "CITIZEN", np.where(lawful, "LEGAL_PERMANENT_RESIDENT", "UNDOCUMENTED"))
-    card = np.where(~noncitizen, "CITIZEN", np.where(lawful, "NON_CITIZEN_VALID_EAD", "NONE"))
-    return [str(value) for value in status], [str(value) for value in card]
+    if "PERRP" in person and person["PERRP"].to_numpy().any():
+        partner: BoolArray = np.isin(person["PERRP"].to_numpy(), PARTNER_RELATIONSHIPS)
+        return partner
+    pointer = optional(person, "PECOHAB")
+    by_pointer: BoolArray = (pointer > 0) & (pointer == related.line[related.reference])
+    return by_pointer
 
 
-def _in_armed_forces(person: pd.DataFrame) -> BoolArray:
-    """By person status where the file has it, else by the major occupation group of the armed forces (11)."""
-    serves: BoolArray = (optional(person, "P_STAT") == 2) | (optional(person, "A_MJOCC") == 11)
+def in_armed_forces(person: pd.DataFrame) -> BoolArray:
+    """By person status where the file has it, or by the major occupation group of the armed forces."""
+    serves: BoolArray = (optional(person, "P_STAT") == ARMED_FORCES_STATUS) | (
+        optional(person, "A_MJOCC") == ARMED_FORCES_OCCUPATION
+    )
     return serves
-
-
-def _college(person: pd.DataFrame, *, full_time: bool) -> BoolArray:
-    at_college = person["A_HSCOL"].to_numpy() == 2
-    attends: BoolArray = at_college & (person["A_FTPT"].to_numpy() == (1 if full_time else 2))
-    return attends

@@ -1,38 +1,43 @@
-"""Donors of other surveys in common terms: official columns and codes read into predictors and values, dollars a year.
+"""Donors: what the tables of other surveys have in common once their codes are read, and the checks that they pass.
 
-Holds the meaning of the columns of ACS PUMS, SIPP, SCF (summary extract) and CPS-ORG; imputes nothing. Each function
-returns a `Donors` table; its predictors carry the names that `donors` also makes for receivers.
+Holds no survey: `donor_acs`, `donor_sipp`, `donor_scf` and `donor_org` read codes into predictors and values,
+`donor_receivers` makes the same predictors for the households that receive.
+
+Common codes: race_group 1 white, 2 black, 3 Hispanic, 4 other (a Hispanic person is of no race group else); flags 0/1;
+amounts dollars a year of `Donors.year` (holdings at a day of it, weekly pay a week, wages an hour).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tessera.errors import SourceError
-from tessera.microdata.asec import FloatArray, optional, require_columns
-from tessera.sources.sipp import monthly_tips
+from tessera.microdata.asec import BoolArray, FloatArray, IntArray, require_columns
+from tessera.microdata.donor_uprating import uprated
 
-MONTHS = 12
-DECEMBER = 12
-JOBS = range(1, 8)
-# ACS tenure: 1 owned with a mortgage, 2 owned free and clear, 3 rented, 4 occupied without payment.
-ACS_OWNED, ACS_RENTED, ACS_MORTGAGED = (1, 2), 3, 1
-ACS_REFERENCE_PERSON = 20
+WHITE, BLACK, HISPANIC, OTHER = 1.0, 2.0, 3.0, 4.0
 
 
 class RawSurvey(Protocol):
-    """What a reader hands over: a table with official names, and companions by record name."""
+    """What a reader hands over: a table with official names, its year, and companions by record name."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def table(self) -> pd.DataFrame: ...
+
+    @property
+    def year(self) -> int: ...
+
+    @property
+    def synthetic(self) -> bool: ...
 
     @property
     def companions(self) -> dict[str, pd.DataFrame]: ...
@@ -43,207 +48,122 @@ class Donors:
     """Donors with complete numbers.
 
     Attributes:
-        table: one row a donor; predictors and values.
+        label: survey and subject ("acs rents"), the name of the chain.
+        table: one row a donor; predictors and values, float64.
         predictors: names of the predictors.
         values: names of the values to impute, in the order of the chain.
-        weights: survey weights, (n_donors,).
+        weights: survey weights, above 0, (n_donors,).
+        year: year of the dollars.
+        groups: what stands for one family several times (implicates), (n_donors,); None where a row is a donor.
     """
 
+    label: str
     table: pd.DataFrame
     predictors: tuple[str, ...]
     values: tuple[str, ...]
     weights: FloatArray
+    year: int
+    groups: IntArray | None = None
+
+    def in_dollars_of(self, year: int) -> Donors:
+        """The donors in dollars of another year; unchanged if they are of that year already."""
+        return replace(self, table=uprated(self.table, self.year, year), year=year)
 
 
-def acs_donors(raw: RawSurvey) -> tuple[Donors, Donors]:
-    """Renters with rent and owners with real estate taxes: household heads of ACS PUMS.
+def checked_donors(
+    label: str,
+    columns: Mapping[str, npt.NDArray[Any]],
+    values: Sequence[str],
+    weights: FloatArray,
+    year: int,
+    *,
+    rows: BoolArray | None = None,
+    groups: IntArray | None = None,
+) -> Donors:
+    """Donors of some rows with a weight above 0, after the checks that all surveys share.
 
-    Rent is contract rent (RNTP, dollars a month); taxes are TAXAMT. Predictors are those of the head and the household.
+    Args:
+        label: survey and subject.
+        columns: predictors and values, each (n_rows,).
+        values: which of the columns are values.
+        weights: survey weights, (n_rows,).
+        year: year of the dollars.
+        rows: rows of the universe; all if absent.
+        groups: see `Donors`, (n_rows,).
 
-    Returns:
-        Donors of `pre_subsidy_rent` and of `real_estate_taxes`.
+    Raises:
+        SourceError: a weight below 0 or missing, a missing number, no donor, or a value that nobody has.
     """
-    table = _acs_heads(raw)
-    # Interviews spread over a year: the file's own factors bring amounts to the dollars of one year.
-    adjust, housing = optional(table, "ADJINC"), optional(table, "ADJHSG")
-    columns = {
-        "age": optional(table, "AGEP"),
-        "is_male": optional(table, "SEX") == 1,
-        "employment_income": _filled(table, "WAGP") * adjust,
-        "self_employment_income": _filled(table, "SEMP") * adjust,
-        "social_security": _filled(table, "SSP") * adjust,
-        "pension_income": _filled(table, "RETP") * adjust,
-        "household_size": optional(table, "NP"),
-        "has_mortgage": optional(table, "TEN") == ACS_MORTGAGED,
-    }
-    people = pd.DataFrame(columns)
-    tenure, weights = optional(table, "TEN"), optional(table, "WGTP")
-    predictors = tuple(columns)
-    groups = (
-        (tenure == ACS_RENTED, "pre_subsidy_rent", _filled(table, "RNTP") * MONTHS * housing),
-        (np.isin(tenure, ACS_OWNED), "real_estate_taxes", _filled(table, "TAXAMT") * housing),
-    )
-    donors = [
-        _donors(people.assign(**{name: value}).loc[mask], predictors, (name,), weights[mask], f"{raw.name} {name}")
-        for mask, name, value in groups
-    ]
-    return donors[0], donors[1]
-
-
-def sipp_donors(raw: RawSurvey) -> tuple[Donors, Donors]:
-    """Workers with tips, and adults with assets: persons of SIPP, whose rows are person-months.
-
-    Tips are the sum over months and jobs of TJB*_TXAMT (never of their allocation flags); assets stand in December.
-
-    Returns:
-        Donors of `tip_income` (persons with earnings) and of `bank_account_assets`, `stock_assets`, `bond_assets`
-        (persons of 15 and over).
-    """
-    assets = {"bank_account_assets": "TVAL_BANK", "stock_assets": "TVAL_STMF", "bond_assets": "TVAL_BOND"}
-    needed = ["SSUID", "PNUM", "MONTHCODE", "TAGE", "ESEX", "EMS", "WPFINWGT", *assets.values()]
-    require_columns(raw.table, needed, f"{raw.name} table")
-    jobs = [f"TJB{job}_TXAMT" for job in JOBS if f"TJB{job}_TXAMT" in raw.table]
-    wages = [f"TJB{job}_MSUM" for job in JOBS if f"TJB{job}_MSUM" in raw.table]
-    if not jobs or not wages:
+    table = pd.DataFrame(dict(columns)).astype(np.float64)
+    weights = np.asarray(weights, dtype=np.float64)
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if bad.size:
         raise SourceError(
-            f"{raw.name} table: no columns TJB*_TXAMT or no columns TJB*_MSUM; wanted tips and pay of a job."
+            f"{label}: row {int(bad[0])} has weight {weights[bad[0]]}; wanted a finite number of at least 0. "
+            f"{bad.size} such row(s); check the file's vintage and codes."
         )
-    table = raw.table.sort_values(["SSUID", "PNUM", "MONTHCODE"], kind="stable").drop_duplicates(
-        ["SSUID", "PNUM", "MONTHCODE"]
+    keep = weights > 0 if rows is None else (weights > 0) & rows
+    _refuse_missing(label, table, keep)
+    if not keep.any():
+        universe = len(table) if rows is None else int(rows.sum())
+        raise SourceError(
+            f"{label}: {universe} usable donors with total weight 0; wanted at least one with a weight. "
+            "Check the file's vintage and codes."
+        )
+    table = table.loc[keep].reset_index(drop=True)
+    nobody = [name for name in values if not table[name].any()]
+    if nobody:
+        raise SourceError(
+            f"{label}: {', '.join(nobody)} is 0 for all {len(table)} donors; wanted some who have it. "
+            "The column is probably blank in this release: get the file of another year, or leave the survey out."
+        )
+    predictors = tuple(str(name) for name in table.columns if name not in values)
+    chosen = None if groups is None else np.asarray(groups)[keep].astype(np.int64)
+    return Donors(label, table, predictors, tuple(values), weights[keep], year, chosen)
+
+
+def _refuse_missing(label: str, table: pd.DataFrame, keep: BoolArray) -> None:
+    missing = ~np.isfinite(table.to_numpy()) & keep[:, None]
+    if missing.any():
+        row, column = (int(place) for place in np.argwhere(missing)[0])
+        raise SourceError(
+            f"{label}: row {row} has no {table.columns[column]} ({int(missing[:, column].sum())} such row(s)); "
+            "wanted a number for every donor. Repair the row in the file, or drop it."
+        )
+
+
+def race_group(white: npt.ArrayLike, black: npt.ArrayLike, hispanic: npt.ArrayLike) -> FloatArray:
+    """Race groups as all donors count them, (n_rows,): Hispanic before any race, then white, black, other."""
+    groups: FloatArray = np.select(
+        [np.asarray(hispanic, dtype=bool), np.asarray(white, dtype=bool), np.asarray(black, dtype=bool)],
+        [HISPANIC, WHITE, BLACK],
+        OTHER,
     )
-    monthly = table.assign(tips=monthly_tips(table), earnings=table[wages].fillna(0).sum(axis=1))
-    yearly = monthly.groupby(["SSUID", "PNUM"])[["tips", "earnings"]].sum()
-    last = table.loc[table["MONTHCODE"] == DECEMBER].set_index(["SSUID", "PNUM"])
-    if len(last) == 0:
-        raise SourceError(f"{raw.name} table: no row of December (MONTHCODE 12); wanted all months of the year.")
-    yearly = yearly.loc[last.index]
-    home = last.index.get_level_values("SSUID")
-    people = pd.DataFrame(
-        {
-            "employment_income": yearly["earnings"].to_numpy(),
-            "age": last["TAGE"].to_numpy(dtype=np.float64),
-            "is_male": last["ESEX"].to_numpy() == 1,
-            "is_married": last["EMS"].isin((1, 2)).to_numpy(),
-            "count_under_18": (last["TAGE"] < 18).groupby(home).transform("sum").to_numpy(),
-            "count_under_6": (last["TAGE"] < 6).groupby(home).transform("sum").to_numpy(),
-            "tip_income": yearly["tips"].to_numpy(),
-            **{name: _filled(last, column) for name, column in assets.items()},
-        }
-    )
-    predictors = ("employment_income", "age", "is_male", "is_married", "count_under_18", "count_under_6")
-    weights = _filled(last, "WPFINWGT")
-    working, adult = (people["employment_income"] > 0).to_numpy(), (people["age"] >= 15).to_numpy()
-    return (
-        _donors(people.loc[working], predictors, ("tip_income",), weights[working], f"{raw.name} tips"),
-        _donors(people.loc[adult], predictors, tuple(assets), weights[adult], f"{raw.name} assets"),
-    )
+    return groups
 
 
-def scf_donors(raw: RawSurvey) -> Donors:
-    """Families with net worth and car loans: the SCF summary extract, all five implicates (WGT sums to families)."""
-    needed = [
-        "AGE",
-        "HHSEX",
-        "RACE",
-        "MARRIED",
-        "KIDS",
-        "WAGEINC",
-        "INTDIVINC",
-        "SSRETINC",
-        "NETWORTH",
-        "VEH_INST",
-        "WGT",
-    ]
-    require_columns(raw.table, needed, f"{raw.name} table")
-    table = raw.table
-    race = table["RACE"].to_numpy()
-    columns = {
-        "age": optional(table, "AGE"),
-        "is_male": optional(table, "HHSEX") == 1,
-        "is_black": race == 2,
-        "is_hispanic": race == 3,
-        "is_married": optional(table, "MARRIED") == 1,
-        "own_children": optional(table, "KIDS"),
-        "employment_income": optional(table, "WAGEINC"),
-        "interest_dividend_income": optional(table, "INTDIVINC"),
-        "social_security_pension_income": optional(table, "SSRETINC"),
-    }
-    values = {"net_worth": optional(table, "NETWORTH"), "auto_loan_balance": optional(table, "VEH_INST")}
-    people = pd.DataFrame({**columns, **values})
-    return _donors(people, tuple(columns), tuple(values), optional(table, "WGT"), raw.name)
-
-
-def org_donors(raw: RawSurvey) -> Donors:
-    """Employees with an hourly wage and how they are paid: the outgoing rotation groups of the CPS.
-
-    The wage is the hourly rate of those paid by the hour (PTERNHLY) and weekly earnings over usual hours of the others.
-    """
-    needed = ["PEERNHRY", "PTERNHLY", "PTERNWA", "PEHRUSL1", "PRTAGE", "PESEX", "PEHSPNON", "PTDTRACE", "PWORWGT"]
-    require_columns(raw.table, needed, f"{raw.name} table")
-    table = raw.table
-    hours, weekly, rate = (_filled(table, c) for c in ("PEHRUSL1", "PTERNWA", "PTERNHLY"))
-    paid_hourly = (optional(table, "PEERNHRY") == 1) & (rate > 0)
-    usable = (weekly > 0) & (hours > 0) & (_filled(table, "PWORWGT") > 0)
-    wage = np.where(paid_hourly, rate, weekly / np.maximum(hours, 1))
-    columns = {
-        "employment_income": weekly * 52,
-        "weekly_hours": hours,
-        "age": optional(table, "PRTAGE"),
-        "is_male": optional(table, "PESEX") == 1,
-        "is_hispanic": optional(table, "PEHSPNON") == 1,
-        "is_black": optional(table, "PTDTRACE") == 2,
-    }
-    people = pd.DataFrame({**columns, "is_paid_hourly": paid_hourly.astype(np.float64), "hourly_wage": wage})
-    weights = _filled(table, "PWORWGT")
-    values = ("is_paid_hourly", "hourly_wage")
-    return _donors(people.loc[usable], tuple(columns), values, weights[usable], raw.name)
-
-
-def _acs_heads(raw: RawSurvey) -> pd.DataFrame:
-    table = raw.table
-    if "TEN" not in table and "household" in raw.companions:
-        household = raw.companions["household"]
-        extra = [c for c in household.columns if c not in table or c == "SERIALNO"]
-        table = table.merge(household[extra], on="SERIALNO", how="inner", validate="many_to_one")
-    needed = [
-        "SERIALNO",
-        "AGEP",
-        "SEX",
-        "WAGP",
-        "SEMP",
-        "SSP",
-        "RETP",
-        "NP",
-        "ADJINC",
-        "ADJHSG",
-        "TEN",
-        "WGTP",
-        "RNTP",
-        "TAXAMT",
-    ]
-    require_columns(table, needed, f"{raw.name} table")
-    head = "RELSHIPP" if "RELSHIPP" in table else "SPORDER"
-    require_columns(table, [head], f"{raw.name} table")
-    wanted = ACS_REFERENCE_PERSON if head == "RELSHIPP" else 1
-    return table.loc[table[head] == wanted].reset_index(drop=True)
-
-
-def _filled(table: pd.DataFrame, column: str) -> FloatArray:
-    """A column whose blanks mean "not in universe", as zeros, and whose negative codes of wages do not occur."""
+def filled(table: pd.DataFrame, column: str) -> FloatArray:
+    """A column whose blanks mean "not in universe", as zeros, (n_rows,); zeros where an optional column is absent."""
     return table[column].fillna(0).to_numpy(dtype=np.float64) if column in table else np.zeros(len(table))
 
 
-def _donors(
-    table: pd.DataFrame, predictors: Sequence[str], values: Sequence[str], weights: FloatArray, what: str
-) -> Donors:
-    if len(table) == 0 or weights.sum() <= 0:
+def number(table: pd.DataFrame, column: str) -> FloatArray:
+    """A column as it stands, blanks as NaN, (n_rows,)."""
+    return table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def refuse_duplicates(table: pd.DataFrame, keys: Sequence[str], what: str) -> None:
+    """Refuse a table in which a record occurs twice; `what` names the table.
+
+    Raises:
+        SourceError: it does, or a key column is absent.
+    """
+    require_columns(table, keys, what)
+    twice = table.duplicated(list(keys)).to_numpy()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        seen = ", ".join(f"{key} {table[key].iloc[row]}" for key in keys)
         raise SourceError(
-            f"{what}: {len(table)} usable donors with total weight {weights.sum()}; wanted at least one with a weight. "
-            "Check the file's vintage and codes."
+            f"{what} row {row}: {seen} occurs twice ({int(twice.sum())} such row(s)); wanted each record "
+            "once. Read the file again, or remove the repeated rows."
         )
-    return Donors(
-        table.astype(np.float64).reset_index(drop=True),
-        tuple(predictors),
-        tuple(values),
-        np.asarray(weights, dtype=float),
-    )

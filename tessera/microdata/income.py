@@ -1,20 +1,36 @@
 """What the survey's persons earn and receive, as engine inputs, dollars a year.
 
-Holds amounts only. Where the survey asks for one amount and the tax law knows two, the amount is split by a published
-share (`data/income_shares.csv`), the same for everybody; the tax-file half of the extended survey imputes them instead.
-Missing official columns of some vintages count as zero.
+Holds amounts only. Amounts whose taxation hangs on who pays them come from `income_sources`; where the survey asks
+for one amount and the tax law knows two, the amount is split by a published share (`data/income_shares.csv`), the
+same for everybody; the tax-file half of the extended survey imputes them instead. Missing official columns of some
+vintages count as zero.
+
+Sums: earnings and other income of the survey (PEARNVAL + POTHVAL), capital gains (CAP_VAL) and distributions to those
+under 58 (DST_VAL1_YNG, DST_VAL2_YNG), which POTHVAL leaves out, go to inputs to the dollar, but for interest that
+stays within retirement accounts (RINT_VAL1, RINT_VAL2), which is no income of the year; workers' compensation
+reported under two questions, which counts once; what the respondent called no income; and benefits that the engine
+pays out itself (SSI_VAL; PAW_VAL but for general assistance), which only anchor take-up.
+
+Of-which columns, which the engine reads for subtractions and never adds up: `taxable_federal_pension_income` (part of
+the taxable public pensions), `pension_survivors` (part of taxable pensions), `tax_exempt_disability_benefits` (part
+of `disability_benefits`).
+
+Left out: `railroad_benefits`, which the engine counts in tests of some programmes but neither taxes nor adds to
+income (such pensions are taxed with the private ones); `csrs_retirement_pay`, as the survey does not tell the two
+federal systems apart; `total_disability_payments`, as it does not tell permanent disability apart.
 """
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib import resources
 
 import numpy as np
 import pandas as pd
 
+from tessera.microdata.amount_checks import refuse_negative
 from tessera.microdata.asec import FloatArray, optional, require_columns
+from tessera.microdata.datafile import read_rows
+from tessera.microdata.income_sources import QUESTIONS, amounts_by_kind, rest
 
 REQUIRED = [
     "WSAL_VAL",
@@ -29,6 +45,46 @@ REQUIRED = [
     "PNSN_VAL",
     "ANN_VAL",
 ]
+# Engine inputs that are one column of the survey, beside what is reported as other income.
+COLUMNS = {
+    "employment_income_before_lsr": "WSAL_VAL",
+    "self_employment_income_before_lsr": "SEMP_VAL",
+    "farm_operations_income": "FRSE_VAL",
+    "rental_income": "RNT_VAL",
+    "unemployment_compensation": "UC_VAL",
+    "child_support_received": "CSP_VAL",
+    "veterans_benefits": "VET_VAL",
+    "educational_assistance": "ED_VAL",
+    "financial_assistance": "FIN_VAL",
+}
+# Engine inputs that are a kind of `income_sources` and nothing else.
+KINDS = (
+    "alimony_income",
+    "strike_benefits",
+    "miscellaneous_income",
+    "estate_income",
+    "survivor_benefits",
+    "military_retirement_pay",
+    "military_retirement_pay_survivors",
+    "taxable_401k_distributions",
+    "taxable_403b_distributions",
+    "taxable_ira_distributions",
+    "taxable_sep_distributions",
+    "tax_exempt_ira_distributions",
+    "keogh_distributions",
+)
+# What a tax return holds in one line of taxable pensions (Form 1040 line 5b) and in its untaxed rest (5a less 5b); what
+# a SEP pays out stands with IRAs (line 4b).
+TAXABLE_PENSION_PARTS = (
+    "taxable_private_pension_income",
+    "taxable_public_pension_income",
+    "military_retirement_pay",
+    "military_retirement_pay_survivors",
+    "taxable_401k_distributions",
+    "taxable_403b_distributions",
+    "keogh_distributions",
+)
+EXEMPT_PENSION_PARTS = ("tax_exempt_private_pension_income", "tax_exempt_public_pension_income")
 # Reasons for Social Security (RESNSS1, RESNSS2): 1 retired, 2 disabled, 3 widowed, 4 spouse, 5 surviving child,
 # 6 dependent child, 7 on behalf of children, 8 other.
 SOCIAL_SECURITY_REASONS = {
@@ -39,25 +95,19 @@ SOCIAL_SECURITY_REASONS = {
 }
 SOCIAL_SECURITY_PARTS = tuple(SOCIAL_SECURITY_REASONS)
 RETIREMENT_AGE = 62
-ALIMONY, STRIKE = 20, 12
-# Distribution sources (DST_SC*): 1 401(k), 2 403(b), 3 Roth IRA, 4 regular IRA, 5 Keogh, 6 SEP, 7 other.
-DISTRIBUTIONS = {
-    1: "taxable_401k_distributions",
-    2: "taxable_403b_distributions",
-    3: "tax_exempt_ira_distributions",
-    4: "taxable_ira_distributions",
-    5: "keogh_distributions",
-    6: "taxable_sep_distributions",
-    7: "taxable_private_pension_income",
-}
+# Only these amounts may be losses.
+LOSSES = ("SEMP_VAL", "FRSE_VAL", "RNT_VAL")
+NEVER_NEGATIVE = (
+    *(column for column in (*REQUIRED, *COLUMNS.values()) if column not in LOSSES),
+    *("WC_VAL", "PAW_VAL", "SSI_VAL", "RINT_VAL1", "RINT_VAL2"),
+    *(amount for question in QUESTIONS for _, amount in question.parts),
+)
 
 
 @cache
 def share(name: str) -> float:
     """A share of `data/income_shares.csv`, between 0 and 1."""
-    table = resources.files("tessera.microdata") / "data" / "income_shares.csv"
-    with table.open(encoding="utf-8") as handle:
-        return {row["share"]: float(row["value"]) for row in csv.DictReader(handle)}[name]
+    return {row["share"]: float(row["value"]) for row in read_rows("income_shares")}[name]
 
 
 def income(person: pd.DataFrame, age: FloatArray) -> dict[str, FloatArray]:
@@ -68,74 +118,47 @@ def income(person: pd.DataFrame, age: FloatArray) -> dict[str, FloatArray]:
         age: ages in years, which decide the kind of Social Security where no reason is given.
 
     Raises:
-        SourceError: an income column is absent.
+        SourceError: an income column is absent, an amount that cannot be a loss is negative, or parts of an amount
+            exceed it.
     """
     require_columns(person, REQUIRED, "ASEC person table")
-    columns = {
-        "employment_income_before_lsr": optional(person, "WSAL_VAL"),
-        "self_employment_income_before_lsr": optional(person, "SEMP_VAL"),
-        "farm_operations_income": optional(person, "FRSE_VAL"),
-        "rental_income": optional(person, "RNT_VAL"),
-        "unemployment_compensation": optional(person, "UC_VAL"),
-        "child_support_received": optional(person, "CSP_VAL"),
-        "veterans_benefits": optional(person, "VET_VAL"),
-        "workers_compensation": optional(person, "WC_VAL"),
-        "survivor_benefits": optional(person, "SRVS_VAL"),
-        "educational_assistance": optional(person, "ED_VAL"),
-        "financial_assistance": optional(person, "FIN_VAL"),
-        "alimony_income": _other_income(person, ALIMONY),
-        "strike_benefits": _other_income(person, STRIKE),
-        "disability_benefits": _disability(person),
-    }
-    columns |= _property_income(person)
-    columns |= _pensions(person)
-    columns |= social_security(person, age)
+    refuse_negative(person, NEVER_NEGATIVE)
+    kinds = amounts_by_kind(person)
+    none = np.zeros(len(person))
+    columns = {name: optional(person, column) + kinds.get(name, none) for name, column in COLUMNS.items()}
+    columns |= {name: kinds[name] for name in KINDS}
+    # The same payment, where it is reported under both questions.
+    columns["workers_compensation"] = np.maximum(optional(person, "WC_VAL"), kinds["workers_compensation_again"])
+    columns["disability_benefits"] = kinds["taxable_disability"] + kinds["exempt_disability"]
+    columns["tax_exempt_disability_benefits"] = kinds["exempt_disability"]
+    columns |= _property_income(person, kinds)
+    columns |= _pensions(person, kinds)
+    columns |= social_security(person, age, kinds["social_security"])
     return columns
 
 
-def work(person: pd.DataFrame) -> dict[str, FloatArray]:
-    """Hours and weeks of work last year, each (n_persons,); codes below zero (not in universe) count as none."""
-    return {
-        "weekly_hours_worked_before_lsr": np.maximum(optional(person, "HRSWK"), 0),
-        "hours_worked_last_week": np.maximum(optional(person, "A_HRS1"), 0),
-        "weeks_unemployed": np.maximum(optional(person, "LKWEEKS"), 0),
-        "weeks_worked": np.maximum(optional(person, "WKSWORK"), 0),
-    }
-
-
-def social_security(person: pd.DataFrame, age: FloatArray) -> dict[str, FloatArray]:
-    """Social Security by kind, dollars; the parts sum to SS_VAL exactly.
+def social_security(person: pd.DataFrame, age: FloatArray, other: FloatArray | None = None) -> dict[str, FloatArray]:
+    """Social Security by kind, dollars; the parts sum to SS_VAL (and `other`) exactly.
 
     The whole amount goes to the first kind, in the order retirement, disability, survivors, dependents, among the two
     reasons given; without a known reason to retirement from 62 on and to disability before.
+
+    Args:
+        person: ordered ASEC persons.
+        age: years, (n_persons,).
+        other: Social Security reported as other income, dollars, (n_persons,).
     """
-    total = optional(person, "SS_VAL")
+    total = optional(person, "SS_VAL") if other is None else optional(person, "SS_VAL") + other
     reasons = np.stack([optional(person, "RESNSS1"), optional(person, "RESNSS2")])
-    kind = np.full(len(person), "", dtype=object)
-    for name, codes in SOCIAL_SECURITY_REASONS.items():
-        kind[(kind == "") & np.isin(reasons, codes).any(axis=0)] = name
-    default = np.where(age >= RETIREMENT_AGE, "social_security_retirement", "social_security_disability")
-    kind = np.where(kind == "", default, kind)
-    return {name: np.where(kind == name, total, 0.0) for name in SOCIAL_SECURITY_PARTS}
+    given = [np.isin(reasons, codes).any(axis=0) for codes in SOCIAL_SECURITY_REASONS.values()]
+    default = np.where(age >= RETIREMENT_AGE, 0, 1)
+    kind = np.select(given, range(len(given)), default=default)
+    return {name: np.where(kind == number, total, 0.0) for number, name in enumerate(SOCIAL_SECURITY_PARTS)}
 
 
-def _other_income(person: pd.DataFrame, code: int) -> FloatArray:
-    return np.where(optional(person, "OI_OFF") == code, optional(person, "OI_VAL"), 0.0)
-
-
-def _disability(person: pd.DataFrame) -> FloatArray:
-    """Disability income from sources other than workers' compensation (source 1), which WC_VAL counts already."""
-    total = np.zeros(len(person))
-    for number in (1, 2):
-        total += np.where(optional(person, f"DIS_SC{number}") != 1, optional(person, f"DIS_VAL{number}"), 0.0)
-    return total
-
-
-def _property_income(person: pd.DataFrame) -> dict[str, FloatArray]:
-    # INT_VAL includes what retirement accounts earn, which is not income of the year; TRDINT_VAL leaves it out.
-    regular = optional(person, "TRDINT_VAL")
-    interest = regular if regular.any() else optional(person, "INT_VAL")
-    dividends = optional(person, "DIV_VAL")
+def _property_income(person: pd.DataFrame, kinds: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    interest = rest(person, "INT_VAL", ["RINT_VAL1", "RINT_VAL2"]) + kinds["interest"]
+    dividends = optional(person, "DIV_VAL") + kinds["dividends"]
     gains = optional(person, "CAP_VAL")
     return {
         "taxable_interest_income": interest * share("taxable_interest"),
@@ -147,13 +170,19 @@ def _property_income(person: pd.DataFrame) -> dict[str, FloatArray]:
     }
 
 
-def _pensions(person: pd.DataFrame) -> dict[str, FloatArray]:
-    pensions = optional(person, "PNSN_VAL") + optional(person, "ANN_VAL")
-    columns = {name: np.zeros(len(person)) for name in DISTRIBUTIONS.values()}
-    for suffix in ("1", "2", "1_YNG", "2_YNG"):
-        source, amount = optional(person, f"DST_SC{suffix}"), optional(person, f"DST_VAL{suffix}")
-        for code, name in DISTRIBUTIONS.items():
-            columns[name] = columns[name] + np.where(source == code, amount, 0.0)
-    columns["taxable_private_pension_income"] += pensions * share("taxable_pensions")
-    columns["tax_exempt_private_pension_income"] = pensions * (1 - share("taxable_pensions"))
-    return columns
+def _pensions(person: pd.DataFrame, kinds: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    """Pensions and annuities by payer, each taxed in part, but for military ones, which are kinds of their own."""
+    taxed = share("taxable_pensions")
+    federal = kinds["federal_pension"] + kinds["federal_survivor"]
+    survivors = kinds["private_survivor"] + kinds["public_survivor"] + kinds["federal_survivor"]
+    private = optional(person, "ANN_VAL") + kinds["private_pension"] + kinds["private_survivor"]
+    public = federal + kinds["public_pension"] + kinds["public_survivor"]
+    return {
+        # What accounts of other types pay out is taxed whole, as from the named ones.
+        "taxable_private_pension_income": private * taxed + kinds["other_account"],
+        "tax_exempt_private_pension_income": private * (1 - taxed),
+        "taxable_public_pension_income": public * taxed,
+        "tax_exempt_public_pension_income": public * (1 - taxed),
+        "taxable_federal_pension_income": federal * taxed,
+        "pension_survivors": survivors * taxed,
+    }

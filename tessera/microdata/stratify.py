@@ -6,7 +6,8 @@ persons of the components below, before any adjustment and without Social Securi
     strata     the five brackets from half a million up (`TOP_BRACKETS`), of the rest the lowest quarter and the others
     allocation a bracket keeps its limit at 12,000 households, in proportion at another n, all if it has fewer; the
                others share what is left in proportion to their numbers, by largest remainders; at least one each
-    draw       systematic, equal chances, along (source, income): each source and income is met in proportion
+    draw       systematic, equal chances, along (source, income), so that each source and income is met in proportion;
+               households of weight zero only where those of positive weight are too few
     weights    w * (sum of w over the stratum) / (sum of w over its chosen): every stratum keeps its weight exactly
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tessera.errors import FrameError
 from tessera.frame import Frame
@@ -22,22 +24,39 @@ from tessera.random import uniform
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+# Inputs that the engine counts as gross income (26 U.S.C. 61 and 62; its list gov.irs.gross_income.sources), but for
+# Social Security.
 AGI_COMPONENTS = (
     "employment_income_before_lsr",
     "self_employment_income_before_lsr",
+    "sstb_self_employment_income_before_lsr",
+    "partnership_income",
+    "s_corp_income",
     "farm_operations_income",
+    "farm_rent_income",
+    "rental_income",
+    "estate_income",
     "taxable_interest_income",
     "qualified_dividend_income",
     "non_qualified_dividend_income",
     "long_term_capital_gains_before_response",
     "short_term_capital_gains",
-    "rental_income",
-    "partnership_income",
-    "s_corp_income",
+    "non_sch_d_capital_gains",
+    "other_net_gain",
     "taxable_private_pension_income",
+    "taxable_public_pension_income",
+    "military_retirement_pay",
+    "military_retirement_pay_survivors",
     "taxable_ira_distributions",
+    "taxable_401k_distributions",
+    "taxable_403b_distributions",
+    "taxable_sep_distributions",
+    "keogh_distributions",
     "unemployment_compensation",
     "alimony_income",
+    "salt_refund_income",
+    "miscellaneous_income",
+    "debt_relief",
 )
 # Lower bound of a bracket and the households that it keeps of 12,000.
 TOP_BRACKETS = ((5e5, 400), (1e6, 400), (2e6, 400), (5e6, 300), (1e7, 300))
@@ -47,10 +66,14 @@ BOTTOM_QUANTILE = 0.25
 
 def household_agi(frame: Frame) -> FloatArray:
     """Proxy of adjusted gross income of each household, dollars, (n_households,)."""
-    names = [name for name in AGI_COMPONENTS if name in frame.person]
-    total = frame.person[names].to_numpy(dtype=np.float64).sum(axis=1)
-    household = frame.unit_of_person("household")
-    return np.asarray(np.bincount(household, weights=total, minlength=frame.count("household")), dtype=np.float64)
+    total = np.zeros(frame.count("household"))
+    for entity in ("person", "tax_unit"):
+        table = frame.table(entity)
+        names = [name for name in AGI_COMPONENTS if name in table]
+        if names:
+            amounts = table[names].to_numpy(dtype=np.float64).sum(axis=1)
+            total += np.bincount(frame.household_of(entity), weights=amounts, minlength=len(total))
+    return total
 
 
 def strata_of(agi: FloatArray) -> IntArray:
@@ -71,9 +94,9 @@ def stratify(frame: Frame, n_households: int, *, seed: int) -> Frame:
         seed: seed of the draw.
 
     Raises:
-        FrameError: more households wanted than there are, or fewer than strata.
+        FrameError: more households wanted than there are, or fewer than strata; or a frame that is not in order.
     """
-    total = frame.count("household")
+    total = frame.validate("survey to stratify").count("household")
     agi = household_agi(frame)
     stratum = strata_of(agi)
     sizes = np.bincount(stratum, minlength=2 + len(TOP_BRACKETS))
@@ -94,6 +117,28 @@ def stratify(frame: Frame, n_households: int, *, seed: int) -> Frame:
     result = frame.select_households(rows)
     result.household["household_weight"] = weights
     return result.validate("stratified survey")
+
+
+def stratum_table(before: Frame, after: Frame) -> pd.DataFrame:
+    """What a stratification kept of each stratum: households and millions represented before and after.
+
+    Args:
+        before: the frame that was chosen from.
+        after: what was chosen; its ids are those of `before`.
+    """
+    stratum = strata_of(household_agi(before))
+    rows = np.searchsorted(before.household["household_id"].to_numpy(), after.household["household_id"].to_numpy())
+    n = 2 + len(TOP_BRACKETS)
+    bounds = [f"from {bound / 1e6:g} million" for bound, _ in TOP_BRACKETS]
+    return pd.DataFrame(
+        {
+            "stratum": ["lowest quarter", "the rest below half a million", *bounds],
+            "households": np.bincount(stratum, minlength=n),
+            "kept": np.bincount(stratum[rows], minlength=n),
+            "million represented": np.bincount(stratum, weights=before.weights, minlength=n) / 1e6,
+            "million kept": np.bincount(stratum[rows], weights=after.weights, minlength=n) / 1e6,
+        }
+    )
 
 
 def allocate(sizes: IntArray, n: int) -> IntArray:
@@ -130,17 +175,22 @@ def _largest_remainder(capacity: IntArray, n: int) -> IntArray:
 
 
 def _systematic(frame: Frame, rows: IntArray, n: int, agi: FloatArray, label: str) -> IntArray:
-    """n of some rows at equal steps along (source, income), from a random start; those of positive weight first."""
-    if n == len(rows):
-        return rows
-    positive = rows[frame.weights[rows] > 0]
-    pool = positive if len(positive) >= n else rows
-    source = frame.household["source"].astype(str).to_numpy()[pool]
-    ids = frame.household["household_id"].to_numpy(dtype=np.int64)[pool]
-    order = np.lexsort((uniform(label, ids), agi[pool], source))
+    """n of some rows: of those with a positive weight if they suffice, else all of these and some of the others."""
+    positive = frame.weights[rows] > 0
+    weighted, others = rows[positive], rows[~positive]
+    if n <= len(weighted):
+        return _drawn(frame, weighted, n, agi, label)
+    return np.concatenate([weighted, _drawn(frame, others, n - len(weighted), agi, label)])
+
+
+def _drawn(frame: Frame, rows: IntArray, n: int, agi: FloatArray, label: str) -> IntArray:
+    """n of some rows at equal steps along (source, income), from a random start."""
+    source = frame.household["source"].astype(str).to_numpy()[rows]
+    ids = frame.household["household_id"].to_numpy(dtype=np.int64)[rows]
+    order = np.lexsort((uniform(label, ids), agi[rows], source))
     start = float(uniform(f"{label}/start", 0))
-    picks = np.floor((np.arange(n) + start) * len(pool) / n).astype(np.int64) if n else np.empty(0, dtype=np.int64)
-    return pool[order[np.minimum(picks, len(pool) - 1)]]
+    picks = np.floor((np.arange(n) + start) * len(rows) / max(n, 1)).astype(np.int64)
+    return rows[order[np.minimum(picks, len(rows) - 1)]]
 
 
 def _rescaled(weights: FloatArray, stratum: IntArray, rows: IntArray) -> FloatArray:

@@ -8,23 +8,32 @@ row, its head: the reference person if a member, else the older, else the lower 
 *claimant*:
 
     starter  = married couple member, or aged 18 or over, or ever married (A_MARITL 1-6)
-    child    = age < 19, or < 24 and a full-time or college student, or disabled           (26 USC 152(c)(3))
+    child    = age < 19, or < 24 and a full-time or college student, or disabled without gainful earnings
+               (26 USC 152(c)(3); see `disability`)
     1  not a couple, no own child in the household if a starter, a parent present, child  -> the parents' unit
     2  no starter, no parent, age < 15, own child/grandchild/sibling/foster of reference    -> reference unit
     3  no starter, gross income < limit: parents' unit, else (no parent present) reference unit  (26 USC 152(d)(1)(B))
 
 Of two parents in different units the one claims whose unit has the greater (income, head's age, -head's line). A
 claimant who is claimed passes dependants on, so a unit is the end of the chain. Rules 1 and 2 make qualifying
-children, rule 3 qualifying relatives. The rules of relationship and age restate those of the rules engine (a test
-holds them equal).
+children, rule 3 qualifying relatives.
+
+Status of a unit: JOINT with a spouse in it; else SURVIVING_SPOUSE for a widowed head with a qualifying child; else
+HEAD_OF_HOUSEHOLD with a qualifying child, or with a related dependant and a head who is not married; else SEPARATE for
+a head who is married and lives apart (A_MARITL 3 or 6; 26 USC 7703(b) lets only a child make them head of household);
+else SINGLE. The survey does not date a spouse's death, so every widowed parent counts as a surviving spouse, where
+26 USC 2(a) says two years.
+
+Why a constructor of our own: the rules engine ships the rules of relationship, age and income as functions of one
+person (`policyengine_us.tools.tax_unit_construction`), which nothing there puts together into units. Ours restates
+those rules for arrays, and tests hold both equal, function by function and over the units of real households that a
+plain loop over the engine's functions makes.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 import numpy as np
 import numpy.typing as npt
@@ -36,11 +45,13 @@ from tessera.microdata.asec import (
     FloatArray,
     IntArray,
     Relations,
-    any_difficulty,
     ordered_persons,
     relations,
     require_columns,
 )
+from tessera.microdata.datafile import read_rows
+from tessera.microdata.demographics import LIVES_APART, WIDOWED
+from tessera.microdata.disability import disabled_dependent
 
 ADULT_AGE = 18
 CHILD_AGE_LIMIT = 19
@@ -48,7 +59,8 @@ STUDENT_AGE_LIMIT = 24
 REFERENCE_CHILD_AGE_LIMIT = 15
 # A_EXPRRP codes: 3 husband, 4 wife, 5 own child, 7 grandchild, 8 parent, 9 sibling, 10 other relative, 11 foster child.
 CHILD_RELATIONSHIPS = (5, 7, 9, 11)
-RELATIVE_RELATIONSHIPS = (5, 7, 8, 9, 10, 11)
+# Codes 1-4 are the reference person and spouse; 12-14 are no relatives.
+RELATED_RELATIONSHIPS = (1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
 # "OI_VAL" is other income; each source counts where positive, as a loss does not lower gross income.
 GROSS_INCOME = [
     "WSAL_VAL",
@@ -75,6 +87,7 @@ class TaxUnits:
         tax_unit_id: unit of each person, 0..n_units-1 in the order in which units first occur, shape (n_persons,).
         role: "HEAD", "SPOUSE" or "DEPENDENT" of each person, shape (n_persons,).
         is_qualifying_child: dependants claimed as qualifying children, shape (n_persons,).
+        is_related: false for dependants who are no kin or foster child of those who claim them, shape (n_persons,).
         filing_status: status name of each unit, shape (n_units,).
         head: person row of each unit's head, shape (n_units,).
     """
@@ -82,6 +95,7 @@ class TaxUnits:
     tax_unit_id: IntArray
     role: npt.NDArray[np.str_]
     is_qualifying_child: BoolArray
+    is_related: BoolArray
     filing_status: npt.NDArray[np.str_]
     head: IntArray
 
@@ -109,7 +123,10 @@ def construct(person: pd.DataFrame, income_year: int) -> TaxUnits:
     gross = np.maximum(ordered[GROSS_INCOME].to_numpy(dtype=np.float64), 0).sum(axis=1)
     age = ordered["A_AGE"].to_numpy(dtype=np.float64)
     head, paired = _base_heads(ordered, related, age)
-    claimant, is_child = _claims(ordered, related, head, paired, gross, age, gross_income_limit(income_year))
+    by_age = qualifying_child_age(age, _is_student(ordered), disabled_dependent(ordered, income_year))
+    low_income = gross < gross_income_limit(income_year)
+    parent = _claiming_parent(ordered, related, head, gross, age)
+    claimant, is_child = _claims(ordered, related, parent, paired, by_age, low_income)
     unit_head = _follow(head, claimant)
     return _assemble(ordered, related, head, claimant, is_child, unit_head)
 
@@ -121,9 +138,7 @@ def gross_income_limit(year: int) -> float:
     Raises:
         SourceError: a year before the first of `data/gross_income_limit.csv`.
     """
-    table = resources.files("tessera.microdata") / "data" / "gross_income_limit.csv"
-    with table.open(encoding="utf-8") as handle:
-        limits = {int(row["year"]): float(row["limit"]) for row in csv.DictReader(handle)}
+    limits = {int(row["year"]): float(row["limit"]) for row in read_rows("gross_income_limit")}
     known = [value for value in limits if value <= year]
     if not known:
         raise SourceError(
@@ -164,14 +179,21 @@ def _base_heads(person: pd.DataFrame, related: Relations, age: FloatArray) -> tu
 def _claims(
     person: pd.DataFrame,
     related: Relations,
-    head: IntArray,
+    parent: IntArray,
     paired: BoolArray,
-    gross: FloatArray,
-    age: FloatArray,
-    limit: float,
+    by_age: BoolArray,
+    low_income: BoolArray,
 ) -> tuple[IntArray, BoolArray]:
-    """Claimant row (-1: nobody) and qualifying-child flag of each person, each of shape (n_persons,)."""
-    parent = _claiming_parent(person, related, head, gross, age)
+    """Claimant row (-1: nobody) and qualifying-child flag of each person, each of shape (n_persons,).
+
+    Args:
+        person, related: ordered persons and their pointers.
+        parent: row of the parent who would claim, or -1.
+        paired: members of couples.
+        by_age: who passes the age test of a qualifying child.
+        low_income: whose gross income is below the limit of a qualifying relative.
+    """
+    age = person["A_AGE"].to_numpy(dtype=np.float64)
     has_parent = parent >= 0
     starter = paired | (age >= ADULT_AGE) | np.isin(person["A_MARITL"].to_numpy(), range(1, 7))
     relationship = person["A_EXPRRP"].to_numpy()
@@ -181,17 +203,16 @@ def _claims(
     is_reference = related.reference == np.arange(len(person))
 
     free = ~paired & ~is_reference
-    by_age = qualifying_child_age(age, _is_student(person), any_difficulty(person))
     # The reference person lives with a parent at times: then the parent may claim.
     child_of_parent = ~paired & has_parent & by_age & ~(starter & is_parent)
     young = age < REFERENCE_CHILD_AGE_LIMIT
     child_of_reference = free & ~starter & ~has_parent & young & np.isin(relationship, CHILD_RELATIONSHIPS)
-    low_income = free & ~starter & (gross < limit) & ~child_of_parent & ~child_of_reference
+    relative = free & ~starter & low_income & ~child_of_parent & ~child_of_reference
 
     claimant = np.full(len(person), -1, dtype=np.int64)
     claimant[child_of_parent] = parent[child_of_parent]
     claimant[child_of_reference] = related.reference[child_of_reference]
-    claimant[low_income] = np.where(has_parent, parent, related.reference)[low_income]
+    claimant[relative] = np.where(has_parent, parent, related.reference)[relative]
     return claimant, child_of_parent | child_of_reference
 
 
@@ -246,14 +267,16 @@ def _assemble(
     role[(head != rows) & (claimant < 0)] = "SPOUSE"
 
     dependent = role == "DEPENDENT"
-    kin = ~np.isin(person["A_EXPRRP"].to_numpy(), (12, 13, 14)) | (related.parent_1 >= 0) | (related.parent_2 >= 0)
+    kin = np.isin(person["A_EXPRRP"].to_numpy(), RELATED_RELATIONSHIPS)
+    kin |= (related.parent_1 >= 0) | (related.parent_2 >= 0)
     n_units = len(heads)
     has_child = np.bincount(unit[dependent & is_child], minlength=n_units) > 0
     has_kin = np.bincount(unit[dependent & kin], minlength=n_units) > 0
     joint = np.bincount(unit[role == "SPOUSE"], minlength=n_units) > 0
     marital = person["A_MARITL"].to_numpy()[heads]
+    apart = np.isin(marital, LIVES_APART)
     status = np.select(
-        [joint, (marital == 4) & has_child, has_child | has_kin, marital == 6],
+        [joint, (marital == WIDOWED) & has_child, has_child | (has_kin & ~apart), apart],
         ["JOINT", "SURVIVING_SPOUSE", "HEAD_OF_HOUSEHOLD", "SEPARATE"],
         default="SINGLE",
     )
@@ -261,6 +284,7 @@ def _assemble(
         tax_unit_id=unit.astype(np.int64),
         role=role,
         is_qualifying_child=dependent & is_child,
+        is_related=~dependent | kin,
         filing_status=status,
         head=heads,
     )

@@ -98,20 +98,20 @@ def tax_file(n: int = 300, *, aggregates: bool = True) -> RawTable:
     return RawTable("irs_puf", table, companions={"demographics": demographics})
 
 
-def donor_files(n: int = 240) -> dict[str, RawTable]:
-    """Synthetic ACS, SIPP, SCF and ORG tables with official names, of the same wages."""
+def donor_files(n: int = 240, *, year: int = 2019) -> dict[str, RawTable]:
+    """Synthetic ACS, SIPP, SCF and ORG tables with official names, of the same wages, in dollars of one year."""
     rng = np.random.default_rng(SEED)
     wages = np.round(np.exp(rng.normal(10, 1, n)))
-    serial = np.array([f"2022HU{k:07d}" for k in range(n)])
+    serial = np.array([f"{year}HU{k:07d}" for k in range(n)])
     return {
-        "acs": _acs(rng, serial, wages),
-        "sipp": _sipp(rng, serial, wages),
-        "scf": _scf(rng, wages),
-        "org": _org(rng, wages),
+        "acs": _acs(rng, serial, wages, year),
+        "sipp": _sipp(rng, serial, wages, year),
+        "scf": _scf(rng, wages, year),
+        "org": _org(rng, wages, year),
     }
 
 
-def _acs(rng: np.random.Generator, serial: np.ndarray, wages: np.ndarray) -> RawTable:
+def _acs(rng: np.random.Generator, serial: np.ndarray, wages: np.ndarray, year: int) -> RawTable:
     n = len(wages)
     tenure = rng.integers(1, 5, n)
     household = pd.DataFrame(
@@ -130,61 +130,91 @@ def _acs(rng: np.random.Generator, serial: np.ndarray, wages: np.ndarray) -> Raw
     )
     head = head.assign(WAGP=wages, SEMP=0.0, SSP=0.0, RETP=np.nan, ADJINC=1.0)
     child = head.assign(RELSHIPP=25, AGEP=7, WAGP=np.nan)
-    return RawTable("acs_pums", pd.concat([head, child], ignore_index=True), companions={"household": household})
+    people = pd.concat([head, child], ignore_index=True)
+    return RawTable("acs_pums", people, year=year, companions={"household": household})
 
 
-def _sipp(rng: np.random.Generator, serial: np.ndarray, wages: np.ndarray) -> RawTable:
+def _sipp(rng: np.random.Generator, serial: np.ndarray, wages: np.ndarray, year: int) -> RawTable:
     n = len(wages)
-    month = np.tile(np.arange(1, 13), n)
+    owned = rng.integers(0, 4, n)
+    person: dict[str, object] = {
+        "SSUID": serial,
+        "SHHADID": 11,
+        "PNUM": 101,
+        "TAGE": rng.integers(15, 90, n),
+        "ESEX": rng.integers(1, 3, n),
+        "EMS": rng.integers(1, 7, n).astype(float),
+        "ERELRPE": 2.0,
+        "ETENURE": rng.integers(1, 3, n).astype(float),
+        "WPFINWGT": rng.uniform(100, 5000, n),
+        "EJB1_JBORSE": 1.0,
+        "TJB1_MSUM": wages / 12,
+        "TJB1_TXAMT": np.where(np.arange(n) % 5 == 0, 100.0, np.nan),
+        "AJB1_TXAMT": 9.0,
+        "TJB1_OCC": np.where(np.arange(n) % 5 == 0, 4110.0, 10.0),
+        "TVAL_BANK": np.round(np.exp(rng.normal(7, 2, n))) + 1,
+        "TVAL_STMF": np.where(np.arange(n) % 3 == 0, 50_000.0, 0.0),
+        "TVAL_BOND": np.where(np.arange(n) % 7 == 0, 9_000.0, 0.0),
+        "TINC_BANK": rng.integers(0, 300, n).astype(float),
+        "TINC_STMF": np.where(np.arange(n) % 3 == 0, 900.0, 0.0),
+        "TINC_BOND": 0.0,
+        "TINC_RENT": 0.0,
+        "TVEH_NUM": np.where(owned > 0, owned, np.nan),
+        "THVAL_VEH": 10_000.0 * owned,
+    }
+    people = pd.DataFrame(person)
+    months = people.loc[np.repeat(np.arange(n), 12)].reset_index(drop=True)
+    return RawTable("sipp", months.assign(MONTHCODE=np.tile(np.arange(1, 13), n)), year=year)
+
+
+def _scf(rng: np.random.Generator, wages: np.ndarray, year: int) -> RawTable:
+    n = len(wages) // 5 * 5
+    debt = np.where(rng.random(n) < 0.3, 12_000.0, 0.0)
+    number = np.arange(n)
     table = pd.DataFrame(
         {
-            "SSUID": np.repeat(serial, 12),
-            "SHHADID": 1,
-            "PNUM": 101,
-            "MONTHCODE": month,
-            "TAGE": np.repeat(rng.integers(15, 90, n), 12),
-            "ESEX": np.repeat(rng.integers(1, 3, n), 12),
-            "EMS": np.repeat(rng.integers(1, 7, n), 12).astype(float),
-            "WPFINWGT": np.repeat(rng.uniform(100, 5000, n), 12),
-            "TJB1_MSUM": np.repeat(wages / 12, 12),
-            "TJB1_TXAMT": np.repeat(np.where(rng.random(n) < 0.2, 100.0, np.nan), 12),
-            "AJB1_TXAMT": 9.0,
-            "TVAL_BANK": np.repeat(np.round(np.exp(rng.normal(7, 2, n))), 12),
-            "TVAL_STMF": 0.0,
-            "TVAL_BOND": 0.0,
-        }
-    )
-    return RawTable("sipp", table)
-
-
-def _scf(rng: np.random.Generator, wages: np.ndarray) -> RawTable:
-    n = len(wages)
-    table = pd.DataFrame(
-        {
+            "YY1": number // 5 + 1,
+            "Y1": (number // 5 + 1) * 10 + number % 5 + 1,
             "AGE": rng.integers(18, 90, n),
             "HHSEX": rng.integers(1, 3, n),
             "RACE": rng.integers(1, 6, n),
             "MARRIED": rng.integers(1, 3, n),
             "KIDS": rng.integers(0, 4, n),
-            "WAGEINC": wages,
+            "WAGEINC": wages[:n],
+            "BUSSEFARMINC": 0.0,
             "INTDIVINC": 0.0,
+            "KGINC": 0.0,
             "SSRETINC": 0.0,
+            "HOUSES": rng.integers(0, 2, n) * 250_000.0,
+            "MRTHEL": rng.integers(0, 2, n) * 90_000.0,
             "NETWORTH": np.round(rng.normal(200_000, 300_000, n)),
-            "VEH_INST": np.where(rng.random(n) < 0.3, 12_000.0, 0.0),
+            "VEH_INST": debt,
+            "NOWN": rng.integers(0, 4, n),
+            "VEHIC": rng.integers(0, 4, n) * 10_000.0,
             "WGT": rng.uniform(1000, 9000, n),
         }
     )
-    return RawTable("scf", table)
+    loans = pd.DataFrame({"Y1": table["Y1"], "X2218": debt, "X2219": np.where(debt > 0, 500.0, 0.0)})
+    loans = loans.assign(**dict.fromkeys(("X2318", "X2319", "X2418", "X2419", "X7169", "X7170"), 0.0))
+    return RawTable("scf", table, year=year, companions={"loans": loans})
 
 
-def _org(rng: np.random.Generator, wages: np.ndarray) -> RawTable:
+def _org(rng: np.random.Generator, wages: np.ndarray, year: int) -> RawTable:
     n = len(wages)
     hourly = rng.integers(1, 3, n)
+    member = np.where(np.arange(n) % 8 == 0, 1, 2)
     table = pd.DataFrame(
         {
+            "HRHHID": [f"{k:015d}" for k in range(n)],
+            "HRHHID2": "10011",
+            "PULINENO": 1,
+            "HRMONTH": np.arange(n) % 12 + 1,
+            "GESTFIPS": 6,
             "PEERNHRY": hourly,
             "PTERNHLY": np.where(hourly == 1, 18.5, -0.01),
             "PTERNWA": wages / 52,
+            "PEERNLAB": member,
+            "PEERNCOV": np.where(member == 1, -1, 2),
             "PEHRUSL1": 40,
             "PRTAGE": rng.integers(16, 80, n),
             "PESEX": rng.integers(1, 3, n),
@@ -193,4 +223,4 @@ def _org(rng: np.random.Generator, wages: np.ndarray) -> RawTable:
             "PWORWGT": rng.uniform(1000, 9000, n),
         }
     )
-    return RawTable("cps_org", table)
+    return RawTable("cps_org", table, year=year)

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tessera.errors import SourceError
+from tessera.frame import ENTITIES
 from tessera.microdata.cps import build_cps
 from tessera.microdata.income import SOCIAL_SECURITY_PARTS, share, social_security
 from tessera.microdata.quality import weighted_totals
@@ -76,11 +77,31 @@ def test_social_security_follows_the_reasons_in_order() -> None:
     assert short == ["retirement", "survivors", "dependents", "retirement", "disability", "disability"]
 
 
-def test_noncitizens_and_cards() -> None:
-    person = persons({"PRCITSHP": 1}, {"PRCITSHP": 5}, {"PRCITSHP": 5, "SS_VAL": 10}).fillna(0)
-    frame = build_cps(RawAsec(person), seed=1)
-    assert frame.person["immigration_status_str"].tolist() == ["CITIZEN", "UNDOCUMENTED", "LEGAL_PERMANENT_RESIDENT"]
-    assert frame.person["ssn_card_type"].tolist() == ["CITIZEN", "NONE", "NON_CITIZEN_VALID_EAD"]
+def test_rows_may_come_in_any_order(shared_data: Path) -> None:
+    raw = sample(shared_data)
+    shuffled = raw.iloc[np.random.default_rng(3).permutation(len(raw))].reset_index(drop=True)
+    one, other = build_cps(RawAsec(raw), seed=1), build_cps(RawAsec(shuffled), seed=1)
+    for entity in ENTITIES:
+        pd.testing.assert_frame_equal(one.table(entity), other.table(entity))
+
+
+def test_a_household_draws_the_same_without_the_others(shared_data: Path) -> None:
+    raw = sample(shared_data)
+    part = raw[raw["PH_SEQ"] > 400].reset_index(drop=True)
+    whole = build_cps(RawAsec(raw), seed=1).person[(raw["PH_SEQ"] > 400).to_numpy()]
+    alone = build_cps(RawAsec(part), seed=1).person
+    for name in ("age", "is_pregnant", "years_since_us_entry", "is_permanently_and_totally_disabled"):
+        np.testing.assert_array_equal(whole[name].to_numpy(), alone[name].to_numpy())
+
+
+def test_survey_of_the_year_before_gives_its_incomes() -> None:
+    now = persons({}, {"A_AGE": 30}).assign(PERIDNUM=[f"{k:022d}" for k in (5, 6)])
+    before = persons({"A_AGE": 39, "SEMP_VAL": 1200}).assign(PERIDNUM=[f"{5:022d}"])
+    raw, last = RawAsec(now, income_year=2024), RawAsec(before, income_year=2023)
+    person = build_cps(raw, last, seed=1).person
+    assert person["self_employment_income_last_year"].tolist() == [1200, 0]
+    assert person["previous_year_income_available"].tolist() == [True, False]
+    assert not build_cps(raw, seed=1).person["previous_year_income_available"].any()
 
 
 def test_household_file_gives_weights_state_and_tenure() -> None:
@@ -115,8 +136,11 @@ def test_amounts_of_units_are_of_units() -> None:
         (persons({}), pd.DataFrame({"H_SEQ": [2], "HSUP_WGT": [1.0]}), "not in the household table"),
         (persons({}), pd.DataFrame({"H_SEQ": [1, 1], "HSUP_WGT": [1.0, 1.0]}), "H_SEQ 1 occurs twice"),
         (persons({}), pd.DataFrame({"H_SEQ": [1], "HSUP_WGT": [-1.0]}), "HSUP_WGT of household PH_SEQ 1 is -1.0"),
-        (persons({"MARSUPWT": 0.0}), pd.DataFrame(), "without weights"),
-        (persons({"MARSUPWT": np.nan}), pd.DataFrame(), "MARSUPWT of household PH_SEQ 1 is nan"),
+        (persons({}), pd.DataFrame({"H_SEQ": [1], "HSUP_WGT": [np.nan]}), "row 0 .H_SEQ 1.: HSUP_WGT is missing"),
+        (persons({}), pd.DataFrame({"H_SEQ": [1], "GESTFIPS": [np.nan]}), "GESTFIPS is missing"),
+        (persons({}), pd.DataFrame({"HSUP_WGT": [1.0]}), "H_SEQ is absent"),
+        (persons({"MARSUPWT": 0.0}), pd.DataFrame(), "absent or zero for every household"),
+        (persons({"MARSUPWT": np.nan}), pd.DataFrame(), "row 0 .PH_SEQ 1.: MARSUPWT is missing"),
         (persons({}).drop(columns="WSAL_VAL"), pd.DataFrame(), "WSAL_VAL"),
         (pd.concat([persons({}), persons({"PH_SEQ": 2})]).assign(SPM_ID=5), pd.DataFrame(), "SPM_ID 5"),
         (persons({}).iloc[:0], pd.DataFrame(), "no rows"),

@@ -1,24 +1,19 @@
-"""The imputation engine: exact draws, weights, zeros, tails, determinism, refusals, and a quantile forest as oracle."""
+"""The imputation chain: donors' values, zeros, tails, order, workers, bounded memory, refusals."""
 
 from __future__ import annotations
+
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tessera.errors import FrameError
-from tessera.microdata.imputation import (
-    FEATURE_SHARE,
-    LEAF,
-    Keys,
-    conditional_quantiles,
-    draw,
-    fit,
-    fit_predict_chain,
-    quantile_losses,
-    training_sample,
-)
-from tessera.random import generator
+from tessera.microdata import imputation
+from tessera.microdata.forest import Forest
+from tessera.microdata.imputation import Keys, fit_predict_chain, impute_chain, training_sample
 
 
 def keys(n: int) -> Keys:
@@ -49,51 +44,6 @@ def test_draws_are_values_of_donors_and_keep_zeros_tails_and_relations() -> None
     assert result.loc[old, "wage"].mean() > 1.5 * result.loc[young, "wage"].mean()
 
 
-def test_weights_decide_between_donors_of_one_leaf() -> None:
-    # One predictor value: every tree is a single leaf, so the draw is the weighted distribution itself.
-    values = np.array([0.0, 10.0, 20.0, 30.0])
-    weights = np.array([1.0, 2.0, 0.0, 5.0])
-    sampler = fit(np.zeros((4, 1)), values, weights, label="x", seed=0)
-    drawn = draw(sampler, np.zeros((40_000, 1)), keys(40_000), label="x", seed=0)
-    shares = [(drawn == value).mean() for value in values]
-    np.testing.assert_allclose(shares, weights / 8, atol=0.01)
-    quantiles = conditional_quantiles(sampler, np.zeros((1, 1)), [0.1, 0.2, 0.375, 0.38, 1.0])
-    assert quantiles.tolist() == [[0, 10, 10, 30, 30]]
-
-
-def test_draws_have_the_quantiles_of_the_conditional_distribution() -> None:
-    train = data(800)
-    x = train[["age", "male"]].to_numpy()
-    sampler = fit(x, train["wage"].to_numpy(), np.linspace(1, 3, 800), label="wage", seed=1)
-    point = np.repeat(np.array([[60.0, 1.0]]), 20_000, axis=0)
-    drawn = draw(sampler, point, keys(20_000), label="wage", seed=1)
-    wanted = conditional_quantiles(sampler, point[:1], [0.5, 0.75, 0.9])[0]
-    for quantile, value in zip((0.5, 0.75, 0.9), wanted, strict=True):
-        assert (drawn < value).mean() <= quantile + 0.015
-        assert (drawn <= value).mean() >= quantile - 0.015
-
-
-def test_quantiles_agree_with_a_quantile_forest_of_the_same_trees() -> None:
-    from quantile_forest import RandomForestQuantileRegressor
-
-    rng = np.random.default_rng(5)
-    x = rng.normal(size=(600, 3))
-    y = np.exp(x[:, 0] + rng.normal(0, 0.5, 600))
-    sampler = fit(x, y, np.ones(600), label="y", seed=2, trees=60)
-    oracle = RandomForestQuantileRegressor(
-        n_estimators=60,
-        min_samples_leaf=LEAF,
-        max_features=FEATURE_SHARE,
-        max_samples_leaf=None,
-        random_state=int(generator("forest/y", 2).integers(2**31 - 1)),
-    ).fit(x, np.log1p(y / np.median(y)))
-    ours = np.log1p(conditional_quantiles(sampler, x[:100], [0.25, 0.5, 0.75]) / np.median(y))
-    theirs = oracle.predict(x[:100], quantiles=[0.25, 0.5, 0.75], weighted_leaves=True)
-    # The oracle counts bootstrap copies of donors and interpolates; the trees are the same.
-    assert np.abs(ours - theirs).mean() < 0.03
-    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.99
-
-
 def test_a_receivers_value_depends_on_nobody_else() -> None:
     train, receivers = data(400), data(50, seed=2)[["age", "male"]]
     options = {"seed": 9, "trees": 10}
@@ -103,22 +53,120 @@ def test_a_receivers_value_depends_on_nobody_else() -> None:
     part_keys = Keys(order.astype(np.int64), np.zeros(20, dtype=np.int64))
     part = fit_predict_chain(*arguments, receivers.iloc[order], keys=part_keys, **options)
     pd.testing.assert_frame_equal(part, whole.iloc[order])
-    threads = fit_predict_chain(*arguments, receivers, keys=keys(50), n_jobs=2, **options)
-    pd.testing.assert_frame_equal(threads, whole)
     other = fit_predict_chain(*arguments, receivers, keys=keys(50), seed=10, trees=10)
     assert (other != whole).to_numpy().any()
 
 
-def test_losses_show_that_prediction_beats_the_unconditional_quantiles() -> None:
-    train = data(1200)
-    noise = np.random.default_rng(4).normal(0, 5000, 1200)
-    train["rent"] = 20_000 + 500 * train["age"] + 8000 * train["male"] + noise
-    losses = quantile_losses(train, ["age", "male"], ["rent"], np.ones(1200), seed=1)
-    assert losses["output"].tolist() == ["rent"] * 5
-    assert (losses["n_train"] + losses["n_test"] == 1200).all()
-    assert np.isfinite(losses[["train_loss", "test_loss"]].to_numpy()).all()
-    blind = quantile_losses(train.assign(nothing=0.0), ["nothing"], ["rent"], np.ones(1200), seed=1)
-    assert losses["test_loss"].sum() < 0.6 * blind["test_loss"].sum()
+def chain(**options: object) -> imputation.Imputation:
+    train = data(600).assign(never=0.0, gift=lambda table: (table["gain"] > 0) * 100.0)
+    outputs = ["wage", "never", "gain", "gift"]
+    receivers = data(200, seed=1)[["age", "male"]]
+    weights = np.exp(np.random.default_rng(7).normal(0, 1, 600))
+    return impute_chain(train, ["age", "male"], outputs, weights, receivers, **{"seed": 1, "trees": 18} | options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3, 7])
+def test_workers_change_nothing(n_jobs: int) -> None:
+    one, several = chain(), chain(n_jobs=n_jobs)
+    assert one.values.to_numpy().tobytes() == several.values.to_numpy().tobytes()
+    pd.testing.assert_frame_equal(one.quality.drop(columns="seconds"), several.quality.drop(columns="seconds"))
+    pd.testing.assert_frame_equal(chain().values, one.values)
+
+
+def test_the_quality_table_changes_no_value_and_the_chains_label_does() -> None:
+    without = chain(quality=False)
+    pd.testing.assert_frame_equal(without.values, chain().values)
+    assert without.quality.empty
+    assert not chain(label="other").values.equals(without.values)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_an_output_with_one_value_costs_no_forest_and_few_forests_live_at_once(
+    monkeypatch: pytest.MonkeyPatch, n_jobs: int
+) -> None:
+    planted: list[weakref.ref[Forest]] = []
+    names, alive, steps = [], [], []
+    plant = imputation.plant
+
+    def counted(*arguments: object, **options: object) -> Forest:
+        forest = plant(*arguments, **options)  # type: ignore[arg-type]
+        planted.append(weakref.ref(forest))
+        names.append(options["label"])
+        return forest
+
+    def told(done: int, total: int, name: str) -> None:
+        alive.append(sum(one() is not None for one in planted))
+        steps.append((done, total, name))
+
+    monkeypatch.setattr(imputation, "plant", counted)
+    train = data(300).assign(**{f"y{number}": data(300, seed=number)["wage"] for number in range(8)}, never=5.0)
+    outputs = ["never", *(f"y{number}" for number in range(8))]
+    receivers = data(30, seed=99)[["age", "male"]]
+    result = impute_chain(
+        train, ["age", "male"], outputs, np.ones(300), receivers, seed=1, trees=9, n_jobs=n_jobs, progress=told
+    )
+    assert names == outputs[1:]
+    assert (result.values["never"] == 5.0).all()
+    assert max(alive) <= n_jobs + 1
+    assert steps == [(number + 1, 9, name) for number, name in enumerate(outputs)]
+
+
+def test_a_value_that_never_changes_is_no_predictor_but_may_stand_among_them() -> None:
+    train, receivers = data(200).assign(year=2024.0), data(40, seed=1)[["age", "male"]]
+    wanted = fit_predict_chain(train, ["age", "male"], ["wage"], np.ones(200), receivers, seed=1, trees=5)
+    found = fit_predict_chain(
+        train, ["age", "year", "male"], ["wage"], np.ones(200), receivers.assign(year=1999.0), seed=1, trees=5
+    )
+    pd.testing.assert_frame_equal(found, wanted)
+
+
+def test_zeros_of_a_rare_amount_come_out_where_the_donors_have_them() -> None:
+    # 3 % have the amount, nearly all of them men over 60: the zeros of the others stay zeros.
+    rng = np.random.default_rng(3)
+
+    def people(n: int) -> pd.DataFrame:
+        table = pd.DataFrame({"age": rng.integers(18, 90, n), "male": rng.integers(0, 2, n)}).astype(float)
+        chance = np.where((table["age"] > 60) & (table["male"] > 0), 0.15, 0.002)
+        return table.assign(rare=np.where(rng.random(n) < chance, np.exp(rng.normal(8, 1, n)), 0.0))
+
+    train, receivers = people(8000), people(20_000)
+    drawn = fit_predict_chain(train, ["age", "male"], ["rare"], np.ones(8000), receivers, seed=1)["rare"]
+    likely = (receivers["age"] > 60) & (receivers["male"] > 0)
+    for part in (likely, ~likely):
+        assert (drawn[part] == 0).mean() == pytest.approx((receivers.loc[part, "rare"] == 0).mean(), abs=0.02)
+    assert (drawn[~likely] == 0).mean() > 0.99
+
+
+def test_the_largest_donor_can_be_drawn_and_nothing_beyond() -> None:
+    train = data(1000)
+    train.loc[17, "wage"], train.loc[18, "wage"] = 3e9, -2e8
+    receivers = data(60_000, seed=5)[["age", "male"]]
+    drawn = fit_predict_chain(train, ["age", "male"], ["wage"], np.ones(1000), receivers, seed=1)["wage"]
+    assert drawn.max() == 3e9
+    assert drawn.min() == -2e8
+    assert (drawn == 3e9).mean() == pytest.approx(1 / 1000, abs=0.001)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 30), st.booleans())
+def test_draws_are_values_of_donors_with_weight_in_any_order(
+    seed: int, n: int, n_receivers: int, grouped: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    train = pd.DataFrame(rng.integers(-2, 3, (n, 4)).astype(float), columns=["a", "b", "y", "z"])
+    weights = np.where(rng.random(n) < 0.3, 0.0, rng.random(n) * 10.0 ** rng.integers(-6, 6, n))
+    weights[rng.integers(n)] = 1.0
+    receivers = pd.DataFrame(rng.integers(-4, 5, (n_receivers, 2)).astype(float), columns=["a", "b"])
+    groups = rng.integers(0, 5, n) if grouped else None
+    identity = Keys(rng.integers(0, 9, n_receivers), np.arange(n_receivers))
+    options = {"seed": seed, "trees": 3, "groups": groups}
+    whole = impute_chain(train, ["a", "b"], ["y", "z"], weights, receivers, keys=identity, **options).values  # type: ignore[arg-type]
+    for name in ("y", "z"):
+        assert np.isin(whole[name], train.loc[weights > 0, name]).all()
+    order = rng.permutation(n_receivers)
+    moved = Keys(identity.household_id[order], identity.entity_index[order])
+    again = impute_chain(train, ["a", "b"], ["y", "z"], weights, receivers.iloc[order], keys=moved, **options).values  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(again, whole.iloc[order])
 
 
 def test_training_sample_keeps_the_top_and_the_total() -> None:
@@ -145,9 +193,15 @@ def test_training_sample_keeps_the_top_and_the_total() -> None:
         ({"weights": np.ones(19)}, r"shape \(19,\)"),
         ({"weights": np.zeros(20)}, "sum 0.0"),
         ({"weights": -np.ones(20)}, "at least 0"),
+        ({"outputs": ["wage", "age"]}, "age named more than once"),
+        ({"outputs": ["wage", "wage"]}, "wage named more than once"),
+        ({"groups": np.zeros(19)}, r"groups of donors have shape \(19,\)"),
+        ({"receiver_weights": np.ones(4)}, r"receiver weights have shape \(4,\)"),
     ],
 )
 def test_unusable_tables_are_refused(change: dict[str, object], words: str) -> None:
-    arguments: dict[str, object] = {"train": data(20), "weights": np.ones(20), "receivers": data(5)}
+    arguments: dict[str, object] = {
+        "train": data(20), "weights": np.ones(20), "receivers": data(5), "outputs": ["wage"]
+    } | change  # fmt: skip
     with pytest.raises(FrameError, match=words):
-        fit_predict_chain(predictors=["age", "male"], outputs=["wage"], seed=1, **{**arguments, **change})  # type: ignore[arg-type]
+        impute_chain(predictors=["age", "male"], seed=1, **arguments)  # type: ignore[arg-type]

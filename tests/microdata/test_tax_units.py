@@ -71,6 +71,22 @@ def test_disabled_adult_child_is_claimed_at_any_age() -> None:
     assert construct(person, 2024).role.tolist() == ["HEAD", "DEPENDENT"]
 
 
+@pytest.mark.parametrize(
+    ("child", "claimed"),
+    [
+        ({"PEDISREM": 1, "WSAL_VAL": 18_599}, True),
+        ({"PEDISREM": 1, "WSAL_VAL": 18_600}, False),  # gainful activity in 2024: 1,550 a month
+        ({"PEDISREM": 1, "SEMP_VAL": 9_300, "FRSE_VAL": 9_300}, False),
+        ({"PEDISEYE": 1, "WSAL_VAL": 31_079}, True),  # of the blind: 2,590
+        ({"SSI_VAL": 9000}, True),
+        ({"SS_VAL": 20_000, "RESNSS1": 2}, False),  # supports themselves
+    ],
+)
+def test_adult_child_is_claimed_for_a_disability_that_keeps_from_earning(child: dict[str, int], claimed: bool) -> None:
+    person = persons({"A_AGE": 70}, {"A_AGE": 45, "PEPAR1": 1, "A_EXPRRP": 5} | child).fillna(0)
+    assert bool(construct(person, 2024).role[1] == "DEPENDENT") is claimed
+
+
 def test_minor_with_a_minor_mother_ends_with_the_grandparent() -> None:
     person = persons(
         {"A_AGE": 50, "WSAL_VAL": 30000},
@@ -114,8 +130,16 @@ def test_unrelated_child_without_parents_belongs_to_the_reference_unit_as_a_rela
     assert units.filing_status.tolist() == ["SINGLE"]
 
 
-def test_separated_person_files_separately() -> None:
-    assert construct(persons({"A_MARITL": 6}), 2024).filing_status.tolist() == ["SEPARATE"]
+@pytest.mark.parametrize("marital", [3, 6])
+def test_married_person_who_lives_apart_files_separately_unless_with_a_child(marital: int) -> None:
+    alone = construct(persons({"A_MARITL": marital}), 2024)
+    assert alone.filing_status.tolist() == ["SEPARATE"]
+    with_child = persons({"A_MARITL": marital}, {"A_AGE": 9, "PEPAR1": 1, "A_EXPRRP": 5})
+    assert construct(with_child, 2024).filing_status.tolist() == ["HEAD_OF_HOUSEHOLD"]
+    # A relative who is no child does not do (26 USC 7703(b)), where it does for the unmarried (26 USC 2(b)).
+    with_nephew = persons({"A_MARITL": marital}, {"A_AGE": 9, "A_EXPRRP": 10})
+    assert construct(with_nephew, 2024).filing_status.tolist() == ["SEPARATE"]
+    assert construct(with_nephew.assign(A_MARITL=7), 2024).filing_status.tolist() == ["HEAD_OF_HOUSEHOLD"]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +151,7 @@ def test_separated_person_files_separately() -> None:
         ({"PEPAR1": [2, 1]}, "circle"),
         ({"A_LINENO": [1, 1]}, "A_LINENO 1 twice"),
         ({"P_SEQ": [1, 1]}, "P_SEQ 1 twice"),
-        ({"A_AGE": [40, np.nan]}, "row 1: A_AGE is missing"),
+        ({"A_AGE": [40, np.nan]}, "row 1 .*A_AGE is missing"),
         ({"A_EXPRRP": [1, 2]}, "2 reference persons"),
         ({"A_EXPRRP": [13, 13]}, "0 reference persons"),
     ],
