@@ -16,6 +16,7 @@ from tessera import __version__
 from tessera.cli_download import add_download_command
 from tessera.cli_fit import run_fit_command
 from tessera.cli_fit_options import add_fit_options, joined
+from tessera.cli_microdata import add_microdata_commands
 from tessera.cli_package import add_package_commands
 from tessera.cli_targets import add_targets_commands
 from tessera.config import paths
@@ -64,6 +65,7 @@ def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
         add_fit_options(one)
         one.set_defaults(command=partial(run_fit_command, parser=one, given=given[1:]))
     add_download_command(commands)
+    add_microdata_commands(commands)
     add_package_commands(commands)
     add_targets_commands(commands)
     one = add("releases", help="released versions, the current one marked")

@@ -60,6 +60,7 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
     add("--sources", choices=("synthetic", "official"), default="synthetic", help="of raw/ (default: synthetic)")
     add("--seed", type=int, default=ROOT_SEED, help="root seed")
     add("--workers", type=_count, default=os.cpu_count() or 1, metavar="N", help="processes of the rules engine")
+    add_absence_options(parser)
     add("--target-config", type=Path, metavar="FILE", help="which targets (default: the packaged training set)")
     add("--initial-weights", choices=("design", "uniform"), default="design",
         help="design: survey weights by inclusion; uniform: a district's households in equal parts")  # fmt: skip
@@ -82,9 +83,22 @@ def _add_verify_options(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print one JSON object")
 
 
+def add_absence_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a run does without, and what it does instead."""
+    add = parser.add_argument
+    add("--absent", default=os.environ.get("TESSERA_ABSENT_SOURCES", ""), metavar="NAMES",
+        help="sources to do without, of irs_puf (a synthetic one takes its place), acs_pums, sipp, scf and cps_org, "
+        "joined by commas (default: TESSERA_ABSENT_SOURCES, or none)")  # fmt: skip
+    add("--donor-fallback", choices=("leave_out", "zero"),
+        default=os.environ.get("TESSERA_DONOR_FALLBACK", "leave_out"),
+        help="what becomes of the variables of absent donors: left out, so that the engine takes its defaults, or 0 "
+        "(default: TESSERA_DONOR_FALLBACK, or leave_out)")  # fmt: skip
+
+
 def run_build(options: argparse.Namespace) -> list[str]:
     """Build a package; returns the lines to print."""
     from tessera.matrix.package import read_package
+    from tessera.road.microdata import absent_sources, fallback
     from tessera.road.package import Road, build_along
 
     road = Road(
@@ -96,6 +110,8 @@ def run_build(options: argparse.Namespace) -> list[str]:
         config=options.target_config,
         weights=options.initial_weights,
         output=None if options.output is None else options.output.resolve(),
+        absent=absent_sources(options.absent),
+        fallback=fallback(options.donor_fallback),
     )
     with progress_on_stderr():
         built = build_along(road, engine())

@@ -63,6 +63,7 @@ def frame(n_households: int = 40, seed: int = 3) -> Frame:
                 "spm_unit_id": np.arange(n_households),
                 "snap_reported": np.where(rng.random(n_households) < 0.15, 2000.0, 0.0),
                 "tanf_reported": np.zeros(n_households),
+                "receives_housing_assistance": np.zeros(n_households, dtype=bool),
                 "spm_unit_tenure_type": pd.Categorical(
                     np.where(rng.random(n_households) < 0.4, "RENTER", "OWNER_WITH_MORTGAGE")
                 ),

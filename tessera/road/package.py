@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tessera import __version__
-from tessera.config import MODEL_YEAR, ROOT_SEED, Paths, Scale, SourceMode
+from tessera.config import ROOT_SEED, Paths, Scale, SourceMode
 from tessera.durations import duration
+from tessera.road.microdata import STAGES as MICRODATA_STAGES
+from tessera.road.microdata import Fallback, MicrodataRoad, build_microdata
 from tessera.road.stages import Input, Stage, StageStore
 
 if TYPE_CHECKING:
@@ -24,10 +26,7 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 5.0
-STAGES = (
-    "cps", "puf", "extended_cps", "stratified_cps", "source_imputed_cps", "block_distribution", "clones",
-    "policy_targets", "calibration_matrix",
-)  # fmt: skip
+STAGES = (*MICRODATA_STAGES, "block_distribution", "clones", "policy_targets", "calibration_matrix")
 
 
 @dataclass(frozen=True)
@@ -39,10 +38,12 @@ class Road:
         scale: how large.
         sources: synthetic or official files in `raw/`.
         seed: root seed.
-        workers: processes of the rules engine.
+        workers: processes of the rules engine and of the imputation.
         config: target configuration; the packaged training set by default.
         weights: kind of the initial weights, of `tessera.matrix.initial_weights.KINDS`.
         output: the package's file; `package.h5` beside the stages by default.
+        absent, fallback: sources that the run does without, and what becomes of what they would give
+            (`road.microdata`).
     """
 
     paths: Paths
@@ -53,11 +54,18 @@ class Road:
     config: Path | None = None
     weights: str = "design"
     output: Path | None = None
+    absent: tuple[str, ...] = ()
+    fallback: Fallback = "leave_out"
+
+    @property
+    def microdata(self) -> MicrodataRoad:
+        """The part of the road that leads to the base frame."""
+        return MicrodataRoad(self.paths, self.scale, self.sources, self.seed, self.workers, self.absent, self.fallback)
 
     @property
     def folder(self) -> Path:
         """Where the stages are stored."""
-        return self.paths.home / "package" / self.scale.name
+        return self.microdata.folder
 
     @property
     def package(self) -> Path:
@@ -89,51 +97,9 @@ def _inputs(road: Road, **more: Input) -> dict[str, Input]:
     return {"tessera": __version__, "seed": road.seed, **more}
 
 
-def _source(road: Road, name: str) -> tuple[Path, str]:
-    """A source's file or folder, prepared, and the hash of its files."""
-    from tessera.sources.registry import prepare_source, sources
-    from tessera.store import sha256_of
-
-    source = sources()[name]
-    path = prepare_source(source, road.paths, road.sources, road.scale, road.seed)
-    return path, " ".join(sha256_of(road.paths.raw / file.path) for file in source.files)
-
-
-def _read(name: str, path: Path) -> Any:
-    from tessera.sources.reading import read_source
-
-    return read_source(name, path)
-
-
 def _microdata(road: Road, store: StageStore) -> Stage:
     """The base frame."""
-    from tessera.microdata.cps import build_cps
-    from tessera.microdata.donors import impute_from_donors
-    from tessera.microdata.extend import extend_cps
-    from tessera.microdata.puf import build_puf
-    from tessera.microdata.stratify import stratify
-
-    seed = road.seed
-    files = {name: _source(road, name) for name in ("cps_asec", "irs_puf", "acs_pums", "sipp", "scf", "cps_org")}
-    path = {name: path for name, (path, _) in files.items()}
-    sha256 = {name: sha for name, (_, sha) in files.items()}
-    cps = store.stage("cps", _inputs(road, cps_asec=sha256["cps_asec"]),
-                      lambda: build_cps(_read("cps_asec", path["cps_asec"]), seed=seed))  # fmt: skip
-    puf = store.stage("puf", _inputs(road, irs_puf=sha256["irs_puf"], year=MODEL_YEAR),
-                      lambda: build_puf(_read("irs_puf", path["irs_puf"]), year=MODEL_YEAR, seed=seed))  # fmt: skip
-    extended = store.stage("extended_cps", _inputs(road, cps=cps.sha256, puf=puf.sha256),
-                           lambda: extend_cps(cps.value, puf.value, seed=seed))  # fmt: skip
-    households = road.scale.households
-    stratified = store.stage("stratified_cps", _inputs(road, extended_cps=extended.sha256, households=households),
-                             lambda: stratify(extended.value, households, seed=seed))  # fmt: skip
-    donors = ("acs_pums", "sipp", "scf", "cps_org")
-    return store.stage(
-        "source_imputed_cps",
-        _inputs(road, stratified_cps=stratified.sha256, **{name: sha256[name] for name in donors}),
-        lambda: impute_from_donors(stratified.value, *(_read(name, path[name]) for name in donors), seed=seed).validate(
-            "source_imputed_cps"
-        ),
-    )
+    return build_microdata(road.microdata, store)["source_imputed_cps"].stage
 
 
 def _clones(road: Road, store: StageStore, frame: Stage) -> Stage:
