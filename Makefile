@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .peers
+PEERS_IMPUTATION := .peers-imputation
 SCALE ?= $(or $(TESSERA_SCALE),demo)
+# Processes that run tests: each loads the rules engine (up to 3 GB).
+JOBS ?= 2
 export TESSERA_SCALE := $(SCALE)
 
 .PHONY: help setup run ui test lint format bench peers clean
@@ -27,8 +30,8 @@ run: $(STAMP) ## the whole graph at the demo scale: every area file, a report, a
 ui: $(STAMP) ## Dagster's web UI and daemon on the home that `make run` left
 	@$(BIN)/python -m jobs.ui
 
-test: $(STAMP) ## all tests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## all tests, in JOBS processes (2)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -45,12 +48,19 @@ bench: $(STAMP) peers ## benchmarks against peers, some minutes; each prints one
 	$(BIN)/python benchmarks/clones.py --json
 	$(BIN)/python benchmarks/takeup.py --json
 	$(BIN)/python benchmarks/matrix.py --json
+	BENCH_MICROIMPUTE_PYTHON=$(PEERS_IMPUTATION)/bin/python $(BIN)/python benchmarks/imputation.py --json
+	$(BIN)/python benchmarks/microdata.py --json
 
-peers: $(PEERS)/.installed ## environment of the peers that benchmarks compare with (.peers)
+peers: $(PEERS)/.installed $(PEERS_IMPUTATION)/.installed ## environments of the peers that benchmarks compare with
 
 $(PEERS)/.installed: benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	@touch $@
+
+$(PEERS_IMPUTATION)/.installed: benchmarks/peers_imputation.txt
+	$(PYTHON) -m venv $(PEERS_IMPUTATION)
+	$(PEERS_IMPUTATION)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/peers_imputation.txt
 	@touch $@
 
 clean: ## remove what a run left behind (var/), not the environment

@@ -52,6 +52,7 @@ def households(n_households: int) -> Frame:
             "spm_unit_id": np.arange(n_households),
             "snap_reported": np.where(share_of(n_households, 0.1), 2000.0, 0.0),
             "tanf_reported": np.where(share_of(n_households, 0.01), 2000.0, 0.0),
+            "receives_housing_assistance": share_of(n_households, 0.03),
         }
     )
     weights = rng.uniform(500.0, 20_000.0, n_households)
