@@ -16,7 +16,11 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tessera.config import SCALES
+from tessera.config import MODEL_YEAR, SCALES
+from tessera.microdata import catalogue, donor_uprating, puf_uprating
+from tessera.microdata.datafile import read_rows
+from tessera.microdata.national_totals import official_totals
+from tessera.microdata.quality import in_words
 from tessera.rules.takeup import published_rates
 from tessera.sources.registry import sources as source_catalogue
 from tessera.targets import reading, report, selection, snapshot
@@ -34,6 +38,12 @@ def tables() -> dict[str, str]:
         "source-notes": report.to_markdown(_source_notes()),
         "scales": report.to_markdown(_scales()),
         "takeup-rates": report.to_markdown(_takeup_rates()),
+        "source-columns": report.to_markdown(catalogue.source_summary()),
+        "stage-columns": report.to_markdown(catalogue.stage_summary()),
+        "base-columns": report.to_markdown(_base_columns()),
+        "national-totals": report.to_markdown(_national_totals()),
+        "puf-uprating": report.to_markdown(_puf_uprating()),
+        "donor-uprating": report.to_markdown(_donor_uprating()),
         **{f"target-{name}": report.to_markdown(table) for name, table in _targets().items()},
     }
 
@@ -72,6 +82,48 @@ def _takeup_rates() -> pd.DataFrame:
     columns = ["variable", "entity", "group", "anchor", "source"]
     joined = rates.groupby(columns, sort=False, as_index=False)["rate"].agg(", ".join)
     return joined[["variable", "entity", "group", "rate", "anchor", "source"]]
+
+
+def _base_columns() -> pd.DataFrame:
+    """Every column of the base file; names of source columns without their survey where it is the ASEC."""
+    table = catalogue.base_columns()
+    table["comes from"] = table["comes from"].str.replace("cps_asec.", "", regex=False)
+    return table
+
+
+def _national_totals() -> pd.DataFrame:
+    """The official figures that totals are held against."""
+    rows = [
+        (total.name, total.meaning, in_words(total.value, total.unit), str(total.year), total.source)
+        for total in official_totals()
+    ]
+    return pd.DataFrame(rows, columns=["total", "of", "official figure of 2024", "year published for", "source"])
+
+
+def _puf_uprating() -> pd.DataFrame:
+    """Growth of the tax file's amounts from 2015 to the model year: of the total, and of each return's amount."""
+    returns = puf_uprating.returns_growth()
+    rows = []
+    for row in read_rows("puf_uprating"):
+        if row["variable"] == "returns":
+            continue
+        signs = ("positive", "negative") if row["sign"] == "any" else (row["sign"],)
+        total = puf_uprating.total_growth(row["variable"], signs[0])
+        rows.append(
+            (row["variable"], row["sign"], f"{total:.3f}", f"{total / returns:.3f}", row["basis"], row["source"])
+        )
+    return pd.DataFrame(rows, columns=["variable", "sign", "total", "a return", "basis", "source"])
+
+
+def _donor_uprating() -> pd.DataFrame:
+    """Growth of donors' amounts to the model year, by the year of their survey's file."""
+    years = sorted({source_catalogue()[name].year for name in ("acs_pums", "sipp", "scf", "cps_org")})
+    rows = [
+        (row["variable"], row["series"], row["why"],
+         *(f"{donor_uprating.factor(row['variable'], year, MODEL_YEAR):.4f}" for year in years))
+        for row in read_rows("donor_uprating")
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["column", "series", "because", *(f"from {year}" for year in years)])
 
 
 def _targets() -> dict[str, pd.DataFrame]:
