@@ -14,11 +14,13 @@ from pathlib import Path
 from tessera.store import write_text
 
 _FILE = "inputs.csv"
+# A yearly value of a monthly variable that is true or false, or names a kind, holds in every month.
+_PERIODS = ("year", "eternity", "month")
 
 
 @cache
 def input_variables() -> dict[str, str]:
-    """Input variable -> entity, for every variable of policyengine-us without a formula and of yearly definition."""
+    """Input variable -> entity, for every variable of policyengine-us without a formula."""
     text = resources.files("tessera.areas").joinpath(_FILE).read_text(encoding="utf-8")
     rows = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
     return {row["variable"]: row["entity"] for row in rows}
@@ -38,7 +40,7 @@ def table_from_engine() -> str:
     writer.writerow(["variable", "entity"])
     for name, variable in sorted(system.variables.items()):
         computed = variable.formulas or getattr(variable, "adds", None) or getattr(variable, "subtracts", None)
-        if not computed and variable.definition_period in ("year", "eternity"):
+        if not computed and variable.definition_period in _PERIODS:
             writer.writerow([name, variable.entity.key])
     return out.getvalue()
 

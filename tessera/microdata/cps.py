@@ -20,6 +20,7 @@ from tessera.microdata.asec import AsecTables, FloatArray, IntArray, Relations, 
 from tessera.microdata.business_flags import qualified_flags
 from tessera.microdata.disability import disability
 from tessera.microdata.immigration import immigration
+from tessera.microdata.nutritional_risk import is_at_nutritional_risk
 from tessera.microdata.person_checks import check_households
 from tessera.microdata.pregnancy import is_pregnant
 from tessera.microdata.previous_year import previous_year
@@ -129,10 +130,12 @@ def _persons(
     columns |= disability(person, related, year)
     columns |= schooling(person)
     columns |= immigration(person, related, weight, survey_year=year + 1, seed=seed)
-    columns["is_pregnant"] = is_pregnant(person, related, state, seed=seed)
+    pregnant = is_pregnant(person, related, state, seed=seed)
+    age = np.asarray(people["age"], dtype=np.float64)
+    columns["is_pregnant"] = pregnant
+    columns["is_wic_at_nutritional_risk"] = is_at_nutritional_risk(age, pregnant, related, seed=seed)
     columns["tax_unit_role_input"] = pd.Categorical(units.role, categories=demographics.TAX_UNIT_ROLES)
     columns["is_related_to_head_or_spouse"] = units.is_related
-    age = np.asarray(people["age"], dtype=np.float64)
     columns |= income.income(person, age)
     columns |= retirement.contributions(person, age, year)
     columns |= qualified_flags(seed, related.sequence, related.line)

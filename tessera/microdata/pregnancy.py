@@ -6,8 +6,6 @@ A woman of 15 to 44 is pregnant on a given day with probability
 
 as a pregnancy that ends in a birth lasts 39 of 52 weeks (`data/births_by_state.csv`; others are left out, twins count
 twice). Where a household's state is not known, p is the nation's. Draws are keyed by PH_SEQ and line.
-
-Nutritional risk for WIC is not drawn here: its input is of months, and files of areas hold inputs of years alone.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ engine computes: a variable that is drawn and calibrated but read by no rule wou
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,9 @@ def test_columns_are_inputs_of_the_engine(frame: Frame) -> None:
             variable = variables[name]
             assert variable.is_input_variable(), f"{where} has a formula"
             assert variable.entity.key == entity, f"{where} belongs to {variable.entity.key}"
-            assert variable.definition_period in ("year", "eternity"), f"{where} is of a {variable.definition_period}"
+            # A year's flag holds in each of its months; amounts would have to be parted.
+            period = variable.definition_period
+            assert period in ("year", "eternity") or (period == "month" and variable.value_type is bool), where
             _check_values(table[name], variable, where)
             checked.add(name)
     assert len(checked) > 120
@@ -126,6 +129,20 @@ def test_the_engine_computes_on_a_file_of_the_frame(frame: Frame, tmp_path: Path
     np.testing.assert_allclose(
         values["irs_employment_income"], np.bincount(unit, weights=wages.clip(lower=0)), rtol=1e-5, atol=1.0
     )
+
+
+def test_a_flag_of_the_year_holds_in_every_month(frame: Frame, tmp_path: Path) -> None:
+    from policyengine_us import Microsimulation
+
+    name = "is_wic_at_nutritional_risk"
+    flag = np.arange(frame.count("person")) % 3 > 0
+    base = replace(frame, person=frame.person.assign(**{name: flag}))
+    placed = builders.place(base, builders.real_place_blocks(20), 1)
+    assembler = Assembler(base, placed, takeup_probabilities(base, published_rates(), seed=1))
+    data = assembler.assemble(np.arange(base.count("household")))
+    simulation = Microsimulation(dataset=str(write_area(data, tmp_path / "frame.h5")))
+    for month in ("2024-01", "2024-07", "2024-12"):
+        np.testing.assert_array_equal(np.asarray(simulation.calculate(name, month).values) > 0, data.arrays[name])
 
 
 # What else a person must have for a variable to count, beside `BASE`.
