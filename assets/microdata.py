@@ -62,7 +62,7 @@ def puf(context: dg.AssetExecutionContext, settings: Settings, irs_puf: Any) -> 
     from tessera.microdata.distributions import income_distributions
     from tessera.microdata.puf import build_puf
 
-    frame = build_puf(irs_puf, year=MODEL_YEAR, seed=settings.seed)
+    frame = build_puf(irs_puf, year=MODEL_YEAR, seed=settings.seed, n_jobs=settings.workers)
     return _result(context, "puf", frame, plots={"incomes": income_distributions(None, frame)})
 
 

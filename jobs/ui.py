@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = Path(__file__).resolve().parent.parent
     with open_home(paths().dagster):
         pass
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that no server is left behind
+    # Both end it like Ctrl-C, so that no server is left behind; a shell may have started it with interrupts ignored.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     workspace = str(root / "workspace.yaml")
     programs = (

@@ -207,7 +207,7 @@ class _Builder:
         return self.store.stage(
             "puf",
             self._inputs("puf", year=MODEL_YEAR),
-            lambda: build_puf(self._read("irs_puf"), year=MODEL_YEAR, seed=self.road.seed),
+            lambda: build_puf(self._read("irs_puf"), year=MODEL_YEAR, seed=self.road.seed, n_jobs=self.road.workers),
         )
 
     def _extended(self) -> Stage:

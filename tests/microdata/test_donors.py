@@ -30,7 +30,7 @@ def cps(shared_data: Path) -> Frame:
 
 @pytest.fixture(scope="module")
 def result(cps: Frame) -> DonorImputation:
-    return impute_donors(cps, **donor_files(), seed=3)
+    return impute_donors(cps, **donor_files(600), seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_nothing_else_changes_and_households_do_not_depend_on_others(cps: Frame,
     for name in cps.person.columns:
         assert (imputed.person[name].to_numpy() == cps.person[name].to_numpy()).all(), name
     assert set(imputed.person.columns) | set(imputed.household.columns) >= ALL
-    part = impute_from_donors(cps.select_households(np.arange(15)), **donor_files(), seed=3)
+    part = impute_from_donors(cps.select_households(np.arange(15)), **donor_files(600), seed=3)
     for name in ("pre_subsidy_rent", "hourly_wage", "bank_account_assets"):
         np.testing.assert_array_equal(part.person[name], imputed.person[name].to_numpy()[: part.count("person")])
     for name in ("net_worth", "household_vehicles_value", "auto_loan_interest"):
@@ -109,14 +109,14 @@ def test_nothing_else_changes_and_households_do_not_depend_on_others(cps: Frame,
 def test_the_order_of_persons_does_not_matter(cps: Frame, imputed: Frame) -> None:
     order = np.random.default_rng(5).permutation(cps.count("person"))
     shuffled = replace(cps, person=cps.person.iloc[order].reset_index(drop=True))
-    again = impute_from_donors(shuffled, **donor_files(), seed=3)
+    again = impute_from_donors(shuffled, **donor_files(600), seed=3)
     for name in ("pre_subsidy_rent", "tip_income", "bank_account_assets", "hourly_wage", "is_union_member_or_covered"):
         np.testing.assert_array_equal(again.person[name], imputed.person[name].to_numpy()[order])
     pd.testing.assert_frame_equal(again.household, imputed.household)
 
 
 def test_workers_do_not_matter(cps: Frame, imputed: Frame) -> None:
-    pd.testing.assert_frame_equal(impute_from_donors(cps, **donor_files(), seed=3, n_jobs=2).person, imputed.person)
+    pd.testing.assert_frame_equal(impute_from_donors(cps, **donor_files(600), seed=3, n_jobs=2).person, imputed.person)
 
 
 def test_quality_has_a_row_for_each_drawn_variable(result: DonorImputation) -> None:
