@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import tessera.geography.clone_kernels  # noqa: F401 (an import is no part of what is measured)
 from benchmarks import population, reference_clones
 from benchmarks.memory import peak_mb
-from benchmarks.record import hand_out, machine, run_child, table
+from benchmarks.record import add_output_options, hand_out, machine, run_child, table
 from tessera.geography import areas
 from tessera.geography.blocks import Blocks
 from tessera.geography.clones import Clones, assign
@@ -166,8 +166,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-reference", dest="reference", action="store_false")
     parser.add_argument("--no-curve", dest="curve", action="store_false")
-    parser.add_argument("--record", type=Path, default=None, metavar="DOCUMENT", help="write the table into it")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    add_output_options(parser)
     parser.add_argument("--child", type=Path, default=None, help=argparse.SUPPRESS)
     return parser.parse_args()
 

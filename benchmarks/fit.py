@@ -28,7 +28,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.problems import factored_problem
-from benchmarks.record import hand_out, machine, run_child, table
+from benchmarks.record import add_output_options, hand_out, machine, run_child, table
 from tessera.calibration.device import cuda_lack
 from tessera.calibration.dual import calibrate
 from tessera.calibration.dual_options import DualOptions
@@ -217,8 +217,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tolerance", type=float, default=0.01, help="of the calibration mode")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--folder", default=None, help="where to write the problem; default: the system's")
-    parser.add_argument("--record", type=Path, default=None, help="document to write the table into")
-    parser.add_argument("--json", action="store_true")
+    add_output_options(parser)
     arguments = parser.parse_args()
     if arguments.epochs is None:
         arguments.epochs = arguments.peer_epochs

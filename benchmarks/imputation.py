@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.imputation_problem import PREDICTORS, Problem, problem
 from benchmarks.memory import peak_mb
-from benchmarks.record import hand_out, machine, run_child, table
+from benchmarks.record import add_output_options, hand_out, machine, run_child, table
 from tessera.microdata.forest import TREES, conditional_quantiles, fit
 from tessera.microdata.imputation import impute_chain
 from tessera.microdata.imputation_quality import QUANTILES, pinball
@@ -196,8 +196,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--peer-python", default=None, help="interpreter that has microimpute")
     parser.add_argument("--peer-every", type=int, default=7, help="the peer imputes every so manyth output")
     parser.add_argument("--folder", default=None, help="where to write the problem; default: the system's")
-    parser.add_argument("--record", type=Path, default=None, metavar="DOCUMENT", help="write the table into it")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    add_output_options(parser)
     parser.add_argument("--child", choices=("chain", "losses"), default=None, help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.memory import peak_mb
 from benchmarks.problems import factored_problem
-from benchmarks.record import hand_out, machine, table
+from benchmarks.record import add_output_options, hand_out, machine, table
 from benchmarks.synthetic_values import SyntheticStates, synthetic_clones
 from tessera.config import ROOT_SEED, SCALES, Scale
 from tessera.geography import areas
@@ -244,8 +244,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--home", type=Path, default=None, help="of a run of `tessera package build` at this scale")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--folder", default=None, help="where to write the package; default: the system's")
-    parser.add_argument("--record", type=Path, default=None, help="document to write the section into")
-    parser.add_argument("--json", action="store_true")
+    add_output_options(parser)
     return parser.parse_args()
 
 

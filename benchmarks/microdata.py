@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.record import hand_out, machine, run_child, table
+from benchmarks.record import add_output_options, hand_out, machine, run_child, table
 from tessera.config import SCALES, Scale, paths
 from tessera.pytree.io import load_tree
 from tessera.road.microdata import MadeStage, MicrodataRoad, build_microdata
@@ -135,8 +135,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--households", type=int, default=12_000, help="that stratification keeps")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="of the imputation")
     parser.add_argument("--home", type=Path, default=None, metavar="FOLDER", help="where files go (default: a new one)")
-    parser.add_argument("--record", type=Path, default=None, metavar="DOCUMENT", help="write the table into it")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    add_output_options(parser)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

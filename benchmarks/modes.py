@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.fit import peer_python, run_peer, store_for_peer
 from benchmarks.problems import factored_problem
-from benchmarks.record import machine, table, write_section
+from benchmarks.record import add_output_options, machine, table, write_section
 from tessera.calibration.request import FitRequest
 from tessera.calibration.run import run_fit
 from tessera.calibration.target_weights import fold_of
@@ -192,8 +192,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--peer-python", default=None)
     parser.add_argument("--peer-epochs", type=int, default=1000)
-    parser.add_argument("--record", type=Path, default=None)
-    parser.add_argument("--json", action="store_true")
+    add_output_options(parser)
     return parser.parse_args()
 
 

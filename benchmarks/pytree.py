@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import pytree_cases as cases
 from benchmarks import pytree_files as files
 from benchmarks.pytree_cases import Figure
-from benchmarks.record import machine, table, write_section
+from benchmarks.record import add_output_options, machine, table, write_section
 
 
 def measurements(quick: bool, repeats: int, folder: Path) -> dict[str, Callable[[], list[Figure]]]:
@@ -116,8 +116,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=None, help="default: 10, or 3 with --quick")
     parser.add_argument("--folder", type=Path, default=None, help="on the disk to be measured; default: the system's")
     parser.add_argument("--peer-python", default=os.environ.get("BENCH_PEER_PYTHON"), help="one that has optimagic")
-    parser.add_argument("--record", type=Path, default=None, metavar="DOCUMENT", help="write the table into it")
-    parser.add_argument("--json", action="store_true")
+    add_output_options(parser)
     arguments = parser.parse_args()
     repeats = arguments.repeats or (3 if arguments.quick else 10)
     figures: list[Figure] = []

@@ -59,6 +59,12 @@ def hand_out(
         print(json.dumps(figures))
 
 
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """Options that `hand_out` asks for."""
+    parser.add_argument("--record", type=Path, default=None, metavar="DOCUMENT", help="write the table into it")
+    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+
+
 def run_child(command: Sequence[object]) -> dict[str, Any]:
     """The JSON object in the last line that a process prints; ends this one with its error if it fails."""
     words = [json.dumps(word) if isinstance(word, dict) else str(word) for word in command]

@@ -24,7 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.memory import Memory
-from benchmarks.record import hand_out, machine, table
+from benchmarks.record import add_output_options, hand_out, machine, table
 from tessera.areas.assemble import Assembler
 from tessera.config import ROOT_SEED, SCALES
 from tessera.geography.areas import state_by_usps, states
@@ -106,8 +106,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--states", default="", help="postal codes, by commas; default: all")
     parser.add_argument("--seed", type=int, default=ROOT_SEED)
     parser.add_argument("--keep", action="store_true", help="store the states where package build looks for them")
-    parser.add_argument("--record", type=Path, default=None, help="document to write the table into")
-    parser.add_argument("--json", action="store_true")
+    add_output_options(parser)
     return parser.parse_args()
 
 

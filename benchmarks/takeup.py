@@ -30,7 +30,7 @@ import tessera.geography.clone_kernels
 import tessera.rules.takeup_kernels  # noqa: F401 (an import is no part of what is measured)
 from benchmarks import population, reference_takeup
 from benchmarks.memory import peak_mb
-from benchmarks.record import hand_out, machine, run_child, table
+from benchmarks.record import add_output_options, hand_out, machine, run_child, table
 from tessera.areas.assemble import Assembler
 from tessera.frame import Frame
 from tessera.geography.clones import Clones, assign
@@ -152,8 +152,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--reference-clones", type=int, default=1, help="clones that the reference's algorithm draws")
     parser.add_argument("--no-reference", dest="reference", action="store_false")
     parser.add_argument("--no-curve", dest="curve", action="store_false")
-    parser.add_argument("--record", type=Path, default=None, metavar="DOCUMENT", help="write the table into it")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    add_output_options(parser)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import duckdb  # noqa: F401 (an import is no part of what is measured)
 
 from benchmarks.memory import peak_mb
-from benchmarks.record import hand_out, machine, run_child, table
+from benchmarks.record import add_output_options, hand_out, machine, run_child, table
 from tessera.targets import database, selection, snapshot
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -129,8 +129,7 @@ def markdown(figures: dict[str, Any]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--official", type=Path, required=True, metavar="FOLDER", help="official files as published")
-    parser.add_argument("--record", type=Path, default=None, metavar="DOCUMENT", help="write the table into it")
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    add_output_options(parser)
     parser.add_argument("--child", choices=tuple(_STEPS), help=argparse.SUPPRESS)
     parser.add_argument("--database", type=Path, default=None, help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -8,12 +8,11 @@ engine multiplies it with the income, and a reform or an imputation may give inc
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 from tessera.microdata.asec import BoolArray, IntArray
+from tessera.microdata.datafile import read_rows
 from tessera.random import uniform
 
 
@@ -35,11 +34,9 @@ class QualifiedFlag:
 @cache
 def business_shares() -> tuple[QualifiedFlag, ...]:
     """The flags of `data/business_shares.csv`, in its order."""
-    table = resources.files("tessera.microdata") / "data" / "business_shares.csv"
-    with table.open(encoding="utf-8") as handle:
-        return tuple(
-            QualifiedFlag(row["flag"], row["draw"], float(row["probability"])) for row in csv.DictReader(handle)
-        )
+    return tuple(
+        QualifiedFlag(row["flag"], row["draw"], float(row["probability"])) for row in read_rows("business_shares")
+    )
 
 
 def qualified_flags(seed: int, household_id: IntArray, entity_index: IntArray) -> dict[str, BoolArray]:

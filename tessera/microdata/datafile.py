@@ -9,6 +9,8 @@ import csv
 from functools import cache
 from importlib import resources
 
+from tessera.errors import SourceError
+
 
 @cache
 def read_rows(name: str) -> tuple[dict[str, str], ...]:
@@ -16,3 +18,24 @@ def read_rows(name: str) -> tuple[dict[str, str], ...]:
     table = resources.files("tessera.microdata") / "data" / f"{name}.csv"
     with table.open(encoding="utf-8") as handle:
         return tuple(csv.DictReader(handle))
+
+
+def row_of_year(name: str, year: int, what: str, publication: str) -> dict[str, str]:
+    """The row of a year of `data/{name}.csv`.
+
+    Args:
+        name: of the table, which has a column `year` and a row a year.
+        year: wanted.
+        what: the rows hold, for the error.
+        publication: that the row of another year can be taken from, for the error.
+
+    Raises:
+        SourceError: a year that the table does not hold.
+    """
+    rows = {int(row["year"]): row for row in read_rows(name)}
+    if year not in rows:
+        raise SourceError(
+            f"No {what} for {year}; data/{name}.csv holds {min(rows)} to {max(rows)}. Add the row of that year from "
+            f"{publication}."
+        )
+    return rows[year]

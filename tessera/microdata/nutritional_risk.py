@@ -1,7 +1,7 @@
 """Who is at nutritional risk in the sense of WIC (42 USC 1786(b)(8)), which the survey does not ask: drawn.
 
 Infants, children under five and pregnant women are at risk with the rates of `data/nutritional_risk.csv`. Nobody else
-can be told to be of a category of WIC; they keep the engine's own assumption, that who is eligible otherwise is at risk.
+can be told to be of a category of WIC; they keep the engine's own assumption, that who is eligible is at risk.
 The engine's input is of months; a yearly value holds in each of them. Draws are keyed by PH_SEQ and line.
 """
 

@@ -19,10 +19,10 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from tessera.errors import FrameError, SourceError
+from tessera.errors import FrameError
 from tessera.frame import Frame
 from tessera.microdata.asec import BoolArray, FloatArray
-from tessera.microdata.datafile import read_rows
+from tessera.microdata.datafile import row_of_year
 
 PREMIUM = "fsla_overtime_premium"
 WEEKS_OF_YEAR = 52
@@ -64,13 +64,8 @@ def overtime_rules(year: int) -> OvertimeRules:
     Raises:
         SourceError: a year that `data/overtime_rules.csv` does not hold.
     """
-    rows = {int(row["year"]): row for row in read_rows("overtime_rules")}
-    if year not in rows:
-        raise SourceError(
-            f"No overtime rules for {year}; data/overtime_rules.csv holds {min(rows)} to {max(rows)}. Add the row of "
-            "that year from 29 CFR 541.600 and 541.601."
-        )
-    return OvertimeRules(**{name: float(rows[year][name]) for name in OvertimeRules.__dataclass_fields__})
+    row = row_of_year("overtime_rules", year, "overtime rules", "29 CFR 541.600 and 541.601")
+    return OvertimeRules(**{name: float(row[name]) for name in OvertimeRules.__dataclass_fields__})
 
 
 def exemption_threshold(

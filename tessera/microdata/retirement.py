@@ -23,10 +23,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from tessera.errors import SourceError
 from tessera.microdata.amount_checks import refuse_negative
 from tessera.microdata.asec import FloatArray, optional
-from tessera.microdata.datafile import read_rows
+from tessera.microdata.datafile import read_rows, row_of_year
 
 SELF_EMPLOYED = "self_employed_pension_contributions_desired"
 TRADITIONAL_WORKPLACE, ROTH_WORKPLACE = "traditional_401k_contributions_desired", "roth_401k_contributions_desired"
@@ -88,13 +87,8 @@ def limits_of(year: int) -> Limits:
     Raises:
         SourceError: a year that `data/contribution_limits.csv` does not hold.
     """
-    rows = {int(row["year"]): row for row in read_rows("contribution_limits")}
-    if year not in rows:
-        raise SourceError(
-            f"No limits of retirement contributions for {year}; data/contribution_limits.csv holds {min(rows)} to "
-            f"{max(rows)}. Add the row of that year from the IRS's notice of cost-of-living adjustments."
-        )
-    row = rows[year]
+    notice = "the IRS's notice of cost-of-living adjustments"
+    row = row_of_year("contribution_limits", year, "limits of retirement contributions", notice)
     return Limits(**{name: float(row[name]) for name in Limits.__dataclass_fields__})
 
 

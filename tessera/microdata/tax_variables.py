@@ -5,11 +5,11 @@ Holds `data/tax_variables.csv` as records, in the order of the imputation chain;
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Literal, cast
+
+from tessera.microdata.datafile import read_rows
 
 Survey = Literal["asks", "absent", "tax_only"]
 
@@ -37,9 +37,7 @@ class TaxVariable:
 @cache
 def tax_variables() -> tuple[TaxVariable, ...]:
     """All variables, in the order of the chain: earnings first, as they predict the rest."""
-    table = resources.files("tessera.microdata") / "data" / "tax_variables.csv"
-    with table.open(encoding="utf-8") as handle:
-        return tuple(
-            TaxVariable(row["name"], row["entity"], row["kind"], cast(Survey, row["survey"]), row["codes"])
-            for row in csv.DictReader(handle)
-        )
+    return tuple(
+        TaxVariable(row["name"], row["entity"], row["kind"], cast(Survey, row["survey"]), row["codes"])
+        for row in read_rows("tax_variables")
+    )

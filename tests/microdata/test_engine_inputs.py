@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from tessera.areas.assemble import Assembler
-from tessera.areas.dataset import write_area
+from tessera.areas.dataset import AreaDataset, write_area
 from tessera.frame import ENTITIES, Frame
 from tessera.microdata.cps import build_cps
 from tessera.microdata.donors import impute_from_donors
@@ -92,14 +92,18 @@ def _check_values(column: pd.Series, variable, where: str) -> None:  # type: ign
             assert (values == np.rint(values)).all(), f"{where} has fractions"
 
 
+def assembled(base: Frame) -> AreaDataset:
+    """Engine inputs of one clone of each household."""
+    placed = builders.place(base, builders.real_place_blocks(20), 1)
+    assembler = Assembler(base, placed, takeup_probabilities(base, published_rates(), seed=1))
+    return assembler.assemble(np.arange(base.count("household")))
+
+
 def simulated(base: Frame, variables: tuple[str, ...], folder: Path) -> dict[str, np.ndarray]:
     """Values by tax unit of one clone of each household, from the file that is written for it."""
     from policyengine_us import Microsimulation
 
-    placed = builders.place(base, builders.real_place_blocks(20), 1)
-    assembler = Assembler(base, placed, takeup_probabilities(base, published_rates(), seed=1))
-    path = write_area(assembler.assemble(np.arange(base.count("household"))), folder / "frame.h5")
-    simulation = Microsimulation(dataset=str(path))
+    simulation = Microsimulation(dataset=str(write_area(assembled(base), folder / "frame.h5")))
     return {
         name: np.asarray(simulation.calculate(name, base.year, map_to="tax_unit").values, dtype=np.float64)
         for name in variables
@@ -137,9 +141,7 @@ def test_a_flag_of_the_year_holds_in_every_month(frame: Frame, tmp_path: Path) -
     name = "is_wic_at_nutritional_risk"
     flag = np.arange(frame.count("person")) % 3 > 0
     base = replace(frame, person=frame.person.assign(**{name: flag}))
-    placed = builders.place(base, builders.real_place_blocks(20), 1)
-    assembler = Assembler(base, placed, takeup_probabilities(base, published_rates(), seed=1))
-    data = assembler.assemble(np.arange(base.count("household")))
+    data = assembled(base)
     simulation = Microsimulation(dataset=str(write_area(data, tmp_path / "frame.h5")))
     for month in ("2024-01", "2024-07", "2024-12"):
         np.testing.assert_array_equal(np.asarray(simulation.calculate(name, month).values) > 0, data.arrays[name])
