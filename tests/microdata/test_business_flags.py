@@ -37,9 +37,8 @@ def test_a_flag_depends_on_seed_household_and_member_alone() -> None:
 
 @pytest.mark.engine
 def test_flags_are_those_that_the_engine_asks_for() -> None:
-    from policyengine_us import CountryTaxBenefitSystem
+    from policyengine_us.system import system
 
-    system = CountryTaxBenefitSystem()
     sources = system.parameters("2024-01-01").gov.irs.deductions.qbi.income_definition
     wanted = {f"{name}_would_be_qualified" for name in (*sources, "sstb_self_employment_income")}
     assert {flag.name for flag in business_shares()} == wanted

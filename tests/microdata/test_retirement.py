@@ -190,9 +190,9 @@ def test_shares_are_those_of_the_published_tables(shared_data: Path) -> None:
 
 @pytest.mark.engine
 def test_limits_are_those_of_the_engine() -> None:
-    from policyengine_us import CountryTaxBenefitSystem
+    from policyengine_us.system import system
 
-    parameters = CountryTaxBenefitSystem().parameters
+    parameters = system.parameters
     for year in YEARS:
         law = parameters(f"{year}-01-01").gov.irs.gross_income.retirement_contributions
         catch_up = law.catch_up.limit.k401

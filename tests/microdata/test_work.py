@@ -160,9 +160,9 @@ def test_frame_gains_the_premium_where_pay_is_by_the_hour(shared_data: Path) -> 
 
 @pytest.mark.engine
 def test_overtime_rules_are_those_of_the_engine() -> None:
-    from policyengine_us import CountryTaxBenefitSystem
+    from policyengine_us.system import system
 
-    parameters = CountryTaxBenefitSystem().parameters
+    parameters = system.parameters
     # From 2025 on the engine lets the thresholds grow with wages, which the rule in force does not.
     for row in (row for row in read_rows("overtime_rules") if int(row["year"]) <= 2024):
         law = parameters(f"{row['year']}-01-01").gov.irs.income.exemption.overtime
