@@ -93,11 +93,6 @@ def official_totals() -> tuple[NationalTotal, ...]:
         return read_totals(list(csv.DictReader(handle)), load_snapshot())
 
 
-def official_values() -> dict[str, float]:
-    """Official figure by name of the total."""
-    return {total.name: total.value for total in official_totals()}
-
-
 def read_totals(rows: list[dict[str, str]], figures: pd.DataFrame) -> tuple[NationalTotal, ...]:
     """Totals of the file's rows, with figures of a table of official figures (columns of `figures.COLUMNS`).
 

@@ -34,7 +34,6 @@ REPORTED = (
     "has_american_opportunity_credit_institution_ein",
     "has_lifetime_learning_credit_1098_t_or_exception",
 )
-STUDENT_FLAGS = (COLLEGE, LIFETIME, *YOUNG, *REPORTED)
 YOUNGEST, OLDEST = 17, 24
 
 

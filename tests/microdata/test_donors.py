@@ -15,7 +15,6 @@ from tessera.frame import Frame
 from tessera.microdata.cps import build_cps
 from tessera.microdata.donor_absence import GIVEN
 from tessera.microdata.donors import DonorImputation, impute_donors, impute_from_donors
-from tessera.microdata.union import covered_share, published_share
 
 from .support import RawAsec, donor_files, sample
 
@@ -212,14 +211,9 @@ def test_amounts_are_brought_to_the_year_of_the_frame_once(cps: Frame) -> None:
     np.testing.assert_allclose(months, months.round(), atol=1e-6)
 
 
-def test_union_coverage_against_the_published_share(imputed: Frame) -> None:
-    # An eighth of the donors is covered; the published share of 2024 is 11.1 percent.
-    assert covered_share(imputed) == pytest.approx(0.125, abs=0.06)
-    assert published_share(2024, "represented") == 0.111 and published_share(2024, "members") == 0.099
-    with pytest.raises(SourceError, match="No published union share of members in 1999"):
-        published_share(1999, "members")
-
-
-def test_union_coverage_of_a_frame_without_it(cps: Frame) -> None:
-    with pytest.raises(SourceError, match="has no is_union_member_or_covered"):
-        covered_share(cps)
+def test_union_coverage_is_as_frequent_as_among_donors(imputed: Frame) -> None:
+    # An eighth of the donors is covered.
+    person = imputed.person
+    works = (person["employment_income_before_lsr"] > 0).to_numpy()
+    weights = imputed.weights[imputed.unit_of_person("household")] * works
+    assert np.average(person["is_union_member_or_covered"], weights=weights) == pytest.approx(0.125, abs=0.06)

@@ -25,7 +25,7 @@ from tessera.microdata.survey_variables import survey_variables, treated
 from tessera.microdata.tax_half import TRAINING_RETURNS, draw_tax_half, tax_donors
 from tessera.microdata.tax_variables import tax_variables
 from tessera.microdata.totals import IRAS, PENSIONS, SOCIAL_SECURITY, TOTALS, UNTAXED_PENSIONS, column_of
-from tessera.microdata.tuition import STUDENT_FLAGS, TUITION
+from tessera.microdata.tuition import COLLEGE, LIFETIME, REPORTED, TUITION, YOUNG
 from tessera.sources import cps_asec, irs_puf
 from tessera.sources.synthetic import cps_asec as write_cps
 from tessera.sources.synthetic import irs_puf as write_puf
@@ -117,7 +117,7 @@ def test_every_column_of_the_survey_has_a_rule(cps: Frame) -> None:
 
 def test_survey_half_keeps_what_was_reported(cps: Frame, frame: Frame) -> None:
     survey = half(frame, "cps")
-    gained = {*STUDENT_FLAGS, *(v.name for v in tax_variables() if v.survey != "asks")}
+    gained = {COLLEGE, LIFETIME, *YOUNG, *REPORTED, *(v.name for v in tax_variables() if v.survey != "asks")}
     for entity in ENTITIES:
         links = {f"{other}_id" for other in ENTITIES} | {"household_weight"}
         for name in set(cps.table(entity).columns) - links - gained:
