@@ -16,14 +16,12 @@ import argparse
 import logging
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.memory import Memory
 from benchmarks.record import add_output_options, hand_out, machine, table
 from tessera.areas.assemble import Assembler
 from tessera.config import ROOT_SEED, SCALES
@@ -31,6 +29,7 @@ from tessera.geography.areas import state_by_usps, states
 from tessera.geography.placement import place_clones
 from tessera.matrix.metrics import required_variables
 from tessera.pytree.io import load_tree
+from tessera.road.cost import Meter
 from tessera.rules.engine import PolicyEngine
 from tessera.rules.state_values import StateValues, compute_state_values
 from tessera.rules.takeup import published_rates, takeup_probabilities
@@ -52,11 +51,10 @@ def main() -> None:
     wanted = [state_by_usps(usps) for usps in arguments.states.split(",")] if arguments.states else list(states())
     variables = required_variables(targets)
     rules = PolicyEngine()
-    with tempfile.TemporaryDirectory(dir=arguments.home) as folder, Memory() as memory:
+    with tempfile.TemporaryDirectory(dir=arguments.home) as folder:
         cache = stages / "state_values" if arguments.keep else Path(folder)
-        begun = time.perf_counter()
-        values = compute_state_values(assembler, rules, wanted, variables, workers=arguments.workers, cache=cache)
-        seconds = time.perf_counter() - begun
+        with Meter() as meter:
+            values = compute_state_values(assembler, rules, wanted, variables, workers=arguments.workers, cache=cache)
         figures = {
             "scale": arguments.scale,
             "states": len(wanted),
@@ -65,8 +63,8 @@ def main() -> None:
             "n_targets": len(targets),
             "variables": len(variables),
             "workers": arguments.workers,
-            "seconds": seconds,
-            "peak_mb": memory.peak_mb,
+            "seconds": meter.cost.seconds,
+            "peak_mb": meter.cost.peak_bytes / 2**20,
             **_sizes(values),
         }
     hand_out(figures, arguments, f"state-values-{arguments.scale}", markdown)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from tessera.durations import duration
-from tessera.microdata.asec import FloatArray
+from tessera.microdata.asec import FloatArray, IntArray
 from tessera.microdata.imputation import Keys, Progress, impute_chain
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Chains:
         receivers: pd.DataFrame,
         keys: Keys,
         receiver_weights: FloatArray,
+        groups: IntArray | None = None,
     ) -> pd.DataFrame:
         """Values of the outputs for the receivers, float64, in their order and with their index.
 
@@ -63,6 +64,7 @@ class Chains:
             receivers: rows to draw for; none gives an empty table.
             keys: identity of the receivers' draws.
             receiver_weights: survey weights of the receivers, for the quality table, (n_receivers,).
+            groups: of donors that are one observation, (n_donors,); None where each is one.
 
         Raises:
             FrameError: as `imputation.impute_chain` does.
@@ -85,6 +87,7 @@ class Chains:
             seed=self.seed,
             label=label,
             keys=keys,
+            groups=groups,
             receiver_weights=receiver_weights if receiver_weights.sum() > 0 else None,
             n_jobs=self.n_jobs,
             progress=told,

@@ -18,10 +18,9 @@ import pandas as pd
 
 from tessera.microdata.chains import Chains
 from tessera.microdata.retirement import CONTRIBUTIONS, SELF_EMPLOYED, TRADITIONAL_WORKPLACE, limited_contributions
-from tessera.microdata.survey_filers import OWN_BUSINESSES, WHO, SurveyFilers
+from tessera.microdata.survey_filers import OWN_BUSINESSES, WAGES, WHO, SurveyFilers
 from tessera.microdata.totals import TOTAL_SOCIAL_SECURITY
 
-WAGES = "employment_income_before_lsr"
 # Profit or loss of own businesses and farms, which bounds the plans of the self-employed.
 OWN_BUSINESS = "own_business_income"
 PREDICTORS = (

@@ -20,6 +20,24 @@ def read_rows(name: str) -> tuple[dict[str, str], ...]:
         return tuple(csv.DictReader(handle))
 
 
+def latest_row(name: str, year: int, what: str) -> dict[str, str]:
+    """The row of `data/{name}.csv` of the latest year up to a year.
+
+    Args:
+        name: of the table, which has a column `year` and a row a year.
+        year: wanted.
+        what: the rows hold, for the error.
+
+    Raises:
+        SourceError: a year before the first of the table.
+    """
+    rows = {int(row["year"]): row for row in read_rows(name)}
+    known = [value for value in rows if value <= year]
+    if not known:
+        raise SourceError(f"No {what} for {year}; data/{name}.csv starts in {min(rows)}. Add its row.")
+    return rows[max(known)]
+
+
 def row_of_year(name: str, year: int, what: str, publication: str) -> dict[str, str]:
     """The row of a year of `data/{name}.csv`.
 

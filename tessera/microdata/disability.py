@@ -21,9 +21,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from tessera.errors import SourceError
 from tessera.microdata.asec import BoolArray, Relations, any_difficulty, optional
-from tessera.microdata.datafile import read_rows
+from tessera.microdata.datafile import latest_row
 
 AGED = 65
 ADULT = 18
@@ -110,13 +109,5 @@ def gainful_activity(year: int) -> tuple[float, float]:
     Raises:
         SourceError: a year before the first of `data/substantial_gainful_activity.csv`.
     """
-    rows = read_rows("substantial_gainful_activity")
-    known = {int(row["year"]): row for row in rows if int(row["year"]) <= year}
-    if not known:
-        first = min(int(row["year"]) for row in rows)
-        raise SourceError(
-            f"No substantial gainful activity amount for {year}; data/substantial_gainful_activity.csv starts in "
-            f"{first}. Add its row."
-        )
-    latest = known[max(known)]
+    latest = latest_row("substantial_gainful_activity", year, "substantial gainful activity amount")
     return 12 * float(latest["monthly"]), 12 * float(latest["monthly_blind"])

@@ -35,6 +35,10 @@ class Absent:
     household: tuple[str, ...]
     stored: str
 
+    def __str__(self) -> str:
+        what = "stored as 0" if self.stored == "zero" else "left out"
+        return f"{self.survey} ({self.file} of {self.year}): {', '.join(self.variables)} {what}"
+
     @property
     def variables(self) -> tuple[str, ...]:
         """All its variables."""

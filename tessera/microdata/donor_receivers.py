@@ -22,8 +22,8 @@ from tessera.frame import Frame
 from tessera.microdata.asec import BoolArray, FloatArray, IntArray
 from tessera.microdata.donor_tables import race_group
 from tessera.microdata.income import SOCIAL_SECURITY_PARTS
+from tessera.microdata.work import WEEKS_OF_YEAR
 
-WEEKS = 52
 OWNED = ("OWNED_OUTRIGHT", "OWNED_WITH_MORTGAGE")
 # The survey's race codes (PRDTRACE): 1 white alone, 2 black alone, others Asian, Indian, islanders and several races.
 _WHITE, _BLACK = 1, 2
@@ -60,7 +60,6 @@ class Receivers:
         persons: predictors of every person, float64, one row a person of the frame.
         homes: predictors of every household, float64, one row a household.
         families: the same as `homes`, described by the reference person of net worth.
-        member: position of each person within the household by person id, which keys draws, (n_persons,).
         head: row of each household's head, (n_households,).
         rents, owns: heads who rent, and who own, (n_persons,).
     """
@@ -68,7 +67,6 @@ class Receivers:
     persons: pd.DataFrame
     homes: pd.DataFrame
     families: pd.DataFrame
-    member: IntArray
     head: IntArray
     rents: BoolArray
     owns: BoolArray
@@ -96,20 +94,10 @@ def receivers_of(frame: Frame) -> Receivers:
         persons=persons,
         homes=_homes(persons, household, head, persons.iloc[head]),
         families=_homes(persons, household, head, persons.iloc[_wealth_reference(frame, persons, head)]),
-        member=members(household, frame.person["person_id"].to_numpy(dtype=np.int64)),
         head=head,
         rents=is_head & (tenure == "RENTED")[household],
         owns=is_head & np.isin(tenure, OWNED)[household],
     )
-
-
-def members(household: IntArray, person_id: IntArray) -> IntArray:
-    """Position of each person within the household by person id, (n_persons,)."""
-    order = np.lexsort((person_id, household))
-    first = np.searchsorted(household[order], household[order])
-    member = np.empty(len(household), dtype=np.int64)
-    member[order] = np.arange(len(household)) - first
-    return member
 
 
 def _persons(frame: Frame, household: IntArray, tenure: npt.NDArray[Any]) -> pd.DataFrame:
@@ -134,7 +122,9 @@ def _persons(frame: Frame, household: IntArray, tenure: npt.NDArray[Any]) -> pd.
     }
     weeks = person["weeks_worked"].to_numpy(dtype=np.float64) if "weeks_worked" in person else np.zeros(len(person))
     # Wages without weeks (drawn from the tax file, or not answered) are taken as a whole year's.
-    columns["weekly_pay"] = columns["employment_income"] / np.where((weeks >= 1) & (weeks <= WEEKS), weeks, WEEKS)
+    columns["weekly_pay"] = columns["employment_income"] / np.where(
+        (weeks >= 1) & (weeks <= WEEKS_OF_YEAR), weeks, WEEKS_OF_YEAR
+    )
     if "state_fips" in frame.household:
         columns["state_fips"] = frame.household["state_fips"].to_numpy()[household]
     if "treasury_tipped_occupation_code" in person:

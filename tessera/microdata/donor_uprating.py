@@ -15,9 +15,7 @@ A table carries the year of its dollars (`Donors.year`), so what was brought to 
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib import resources
 
 import pandas as pd
 
@@ -116,6 +114,6 @@ def _rules() -> dict[str, tuple[str, bool]]:
 
 @cache
 def _prices() -> dict[int, float]:
-    table = resources.files("tessera.targets") / "cpi_u.csv"
-    with table.open(encoding="utf-8") as handle:
-        return {int(row["year"]): float(row["index"]) for row in csv.DictReader(handle)}
+    from tessera.targets.growth import prices
+
+    return prices()

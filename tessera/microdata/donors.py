@@ -29,6 +29,7 @@ import pandas as pd
 from tessera.errors import ConfigError, FrameError
 from tessera.frame import Frame
 from tessera.microdata.asec import BoolArray, FloatArray, IntArray
+from tessera.microdata.chains import Chains
 from tessera.microdata.donor_absence import Absent, absent_donors
 from tessera.microdata.donor_acs import acs_donors
 from tessera.microdata.donor_org import org_donors
@@ -36,7 +37,8 @@ from tessera.microdata.donor_receivers import Receivers, receivers_of
 from tessera.microdata.donor_scf import scf_donors
 from tessera.microdata.donor_sipp import ADULT, sipp_donors
 from tessera.microdata.donor_tables import Donors, RawSurvey
-from tessera.microdata.imputation import Keys, impute_chain, training_sample
+from tessera.microdata.filers import keys_of
+from tessera.microdata.imputation import training_sample
 from tessera.microdata.overtime import with_overtime_premium
 
 logger = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ TRAINING_ROWS = 20_000
 # Implicates share a family: five rows of it are less than five donors.
 TRAINING_ROWS_OF_GROUPS = 30_000
 TOP_SHARE = 0.005
+# Variables of all surveys, for the time left.
+PLANNED = 14
 # Predictors that some frames lack.
 OPTIONAL = ("state_fips", "is_tipped_occupation", "vehicles_owned", "vehicles_value")
 _PERSON_FLAGS = ("is_paid_hourly", "is_union_member_or_covered")
@@ -72,11 +76,9 @@ class _Run:
 
     frame: Frame
     receivers: Receivers
-    seed: int
-    n_jobs: int
+    chains: Chains
     person: dict[str, FloatArray] = field(default_factory=dict)
     household: dict[str, FloatArray] = field(default_factory=dict)
-    quality: list[pd.DataFrame] = field(default_factory=list)
 
 
 def impute_from_donors(
@@ -123,19 +125,19 @@ def impute_donors(
         raise ConfigError(f"Fallback for absent donor surveys is {fallback!r}; wanted one of {', '.join(FALLBACKS)}.")
     given: dict[str, RawSurvey | None] = {"acs": acs, "sipp": sipp, "scf": scf, "org": org}
     absent = absent_donors([name for name, raw in given.items() if raw is None], fallback)
-    run = _Run(frame.validate("frame before the donors"), receivers_of(frame), seed, n_jobs)
+    run = _Run(frame.validate("frame before the donors"), receivers_of(frame), Chains(seed, n_jobs, planned=PLANNED))
     for survey, raw in given.items():
         if raw is not None:
             _STEPS[survey](run, raw)
     for missing in absent if fallback == "zero" else ():
         run.person |= {name: np.zeros(frame.count("person")) for name in missing.person}
         run.household |= {name: np.zeros(frame.count("household")) for name in missing.household}
-    quality = pd.concat(run.quality, ignore_index=True) if run.quality else pd.DataFrame()
+    run.chains.finish("donor surveys")
     marked = frame.synthetic or any(raw.synthetic for raw in given.values() if raw is not None)
     imputed = replace(_with(run), synthetic=marked)
     if "is_paid_hourly" in imputed.person:
         imputed = with_overtime_premium(imputed)
-    return DonorImputation(imputed.validate("donor imputation"), quality, absent)
+    return DonorImputation(imputed.validate("donor imputation"), run.chains.table(), absent)
 
 
 def _acs(run: _Run, raw: RawSurvey) -> None:
@@ -210,30 +212,21 @@ def _drawn(
         rows: rows to draw for.
         persons: the person whose key each of them draws on, (n_rows,).
     """
-    if rows.size == 0:
-        yield from ((name, np.zeros(0)) for name in donors.values)
-        return
     donors = donors.in_dollars_of(run.frame.year)
     predictors = _shared(donors, table)
-    chosen, weights = _training(donors, run.seed)
-    household = run.frame.unit_of_person("household")[persons]
-    ids = run.frame.household["household_id"].to_numpy(dtype=np.int64)
-    shares = run.frame.weights[household]
-    result = impute_chain(
+    chosen, weights = _training(donors, run.chains.seed)
+    values = run.chains.run(
+        donors.label,
         donors.table.iloc[chosen],
         predictors,
         donors.values,
         weights,
         table.iloc[rows],
-        seed=run.seed,
-        label=donors.label,
-        keys=Keys(ids[household], run.receivers.member[persons]),
+        keys_of(run.frame, persons),
+        run.frame.weights[run.frame.unit_of_person("household")[persons]],
         groups=None if donors.groups is None else donors.groups[chosen],
-        receiver_weights=shares if shares.sum() > 0 else None,
-        n_jobs=run.n_jobs,
     )
-    run.quality.append(result.quality)
-    yield from ((name, result.values[name].to_numpy(dtype=np.float64)) for name in donors.values)
+    yield from ((name, values[name].to_numpy(dtype=np.float64)) for name in donors.values)
 
 
 def _shared(donors: Donors, table: pd.DataFrame) -> list[str]:

@@ -16,16 +16,15 @@ How the file is written:
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Literal, cast
 
 import pandas as pd
 
 from tessera.errors import TargetError
+from tessera.microdata.datafile import read_rows
 from tessera.targets.figures import Constraint, constraints_to_json
 
 Measure = Literal["sum", "count", "units", "agi"]
@@ -88,9 +87,7 @@ def official_totals() -> tuple[NationalTotal, ...]:
     """
     from tessera.targets.snapshot import load_snapshot
 
-    table = resources.files("tessera.microdata") / "data" / FILE
-    with table.open(encoding="utf-8") as handle:
-        return read_totals(list(csv.DictReader(handle)), load_snapshot())
+    return read_totals(list(read_rows(FILE.removesuffix(".csv"))), load_snapshot())
 
 
 def read_totals(rows: list[dict[str, str]], figures: pd.DataFrame) -> tuple[NationalTotal, ...]:

@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 
 from tessera.microdata.asec import BoolArray, FloatArray, IntArray
-from tessera.microdata.survey_filers import BUSINESS, SurveyFilers, works
-from tessera.microdata.survey_only import WAGES
+from tessera.microdata.survey_filers import BUSINESS, WAGES, SurveyFilers, works
 from tessera.microdata.survey_variables import treated
 from tessera.random import uniform
 

@@ -23,9 +23,9 @@ from tessera.errors import FrameError
 from tessera.frame import Frame
 from tessera.microdata.asec import BoolArray, FloatArray
 from tessera.microdata.datafile import row_of_year
+from tessera.microdata.work import WEEKS_OF_YEAR
 
 PREMIUM = "fsla_overtime_premium"
-WEEKS_OF_YEAR = 52
 NEVER_COVERED = ("is_military", "has_never_worked")
 NEEDED = (
     "employment_income_before_lsr",

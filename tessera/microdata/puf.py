@@ -25,16 +25,15 @@ from tessera.errors import SourceError
 from tessera.frame import Frame
 from tessera.microdata.asec import FloatArray, require_columns
 from tessera.microdata.demographics import TAX_UNIT_ROLES
-from tessera.microdata.puf_aggregates import AGGREGATES, disaggregate
-from tessera.microdata.puf_amounts import AMOUNTS, map_amounts
+from tessera.microdata.puf_aggregates import disaggregate
+from tessera.microdata.puf_amounts import map_amounts
 from tessera.microdata.puf_business import with_business
 from tessera.microdata.puf_demographics import DEMOGRAPHICS, fill_demographics
 from tessera.microdata.puf_persons import SPOUSE, Persons, allocate, expand
 from tessera.microdata.puf_uprating import uprate
 from tessera.microdata.tax_units import STATUSES
 from tessera.microdata.tax_variables import tax_variables
-
-__all__ = ["AMOUNTS", "TaxFile", "build_puf", "map_amounts"]
+from tessera.sources.irs_puf import AGGREGATES
 
 DESCRIPTION = ("RECID", "S006", "MARS", "XTOT", "DSI", "E00100")
 MARS_STATUS = {1: "SINGLE", 2: "JOINT", 3: "SEPARATE", 4: "HEAD_OF_HOUSEHOLD", 5: "SURVIVING_SPOUSE"}

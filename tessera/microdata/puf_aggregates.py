@@ -35,8 +35,8 @@ from tessera.errors import SourceError
 from tessera.microdata.asec import BoolArray, FloatArray, IntArray
 from tessera.microdata.datafile import read_rows
 from tessera.random import uniform
+from tessera.sources.irs_puf import AGGREGATES
 
-AGGREGATES = (999996, 999997, 999998, 999999)
 FEWEST, MOST, RETURNS_A_COPY = 20, 40, 10
 COPY = "COPY"
 # Most that one donor may give of the copies, and one copy of a variable's gains or losses.

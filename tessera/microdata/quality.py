@@ -1,7 +1,7 @@
 """Weighted national totals of a frame, beside official figures and beside the stages before and after.
 
 Holds sums, ratios and their units in words; holds no official figure (`national_totals` does), draws nothing
-(`distributions` does) and refuses nothing (`completeness` does).
+(`distributions` does) and refuses nothing (`catalogue` names what is missing).
 
     total   sum over units of household weight times value; of a count, the weight of units with another value than 0
     ratio   total / official, both in the total's unit

@@ -23,13 +23,13 @@ from tessera.microdata.chains import Chains
 from tessera.microdata.income import RETIREMENT_AGE
 from tessera.microdata.survey_filers import WHO, SurveyFilers
 from tessera.microdata.totals import SOCIAL_SECURITY, TOTALS, Total
+from tessera.microdata.work import WEEKS_OF_YEAR
 
 logger = logging.getLogger(__name__)
 
 MIN_RECIPIENTS = 100
 COMPENSATION = "unemployment_compensation"
 WEEKS = "weeks_unemployed"
-WEEKS_OF_YEAR = 52
 DISABILITY, UNTAXED_DISABILITY = "disability_benefits", "tax_exempt_disability_benefits"
 
 

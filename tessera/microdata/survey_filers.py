@@ -24,8 +24,9 @@ OWN_BUSINESSES = (
     "sstb_self_employment_income_before_lsr",
     "farm_operations_income",
 )
+WAGES = "employment_income_before_lsr"
 # Income from work: where all of these are zero, nobody worked.
-EARNINGS = ("employment_income_before_lsr", *OWN_BUSINESSES, "partnership_self_employment_net_earnings")
+EARNINGS = (WAGES, *OWN_BUSINESSES, "partnership_self_employment_net_earnings")
 BUSINESS = "business_earnings"
 
 

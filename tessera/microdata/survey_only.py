@@ -20,12 +20,11 @@ import pandas as pd
 from tessera.microdata.asec import BoolArray
 from tessera.microdata.chains import Chains
 from tessera.microdata.expenses import PREMIUM, premium_forms
-from tessera.microdata.survey_filers import BUSINESS, OWN_BUSINESSES, WHO, SurveyFilers, works
+from tessera.microdata.survey_filers import BUSINESS, OWN_BUSINESSES, WAGES, WHO, SurveyFilers, works
 from tessera.microdata.survey_variables import treated
 from tessera.microdata.totals import TOTAL_SOCIAL_SECURITY
 from tessera.microdata.work import is_self_employed
 
-WAGES = "employment_income_before_lsr"
 # Premiums go with the kind of coverage; Medicare with age.
 COVERAGE = (
     "has_esi",

@@ -49,7 +49,7 @@ from tessera.microdata.asec import (
     relations,
     require_columns,
 )
-from tessera.microdata.datafile import read_rows
+from tessera.microdata.datafile import latest_row
 from tessera.microdata.demographics import LIVES_APART, WIDOWED
 from tessera.microdata.disability import disabled_dependent
 
@@ -137,13 +137,7 @@ def gross_income_limit(year: int) -> float:
     Raises:
         SourceError: a year before the first of `data/gross_income_limit.csv`.
     """
-    limits = {int(row["year"]): float(row["limit"]) for row in read_rows("gross_income_limit")}
-    known = [value for value in limits if value <= year]
-    if not known:
-        raise SourceError(
-            f"No gross income limit for {year}; data/gross_income_limit.csv starts in {min(limits)}. Add its row."
-        )
-    return limits[max(known)]
+    return float(latest_row("gross_income_limit", year, "gross income limit")["limit"])
 
 
 def qualifying_child_age(age: FloatArray, student: BoolArray, disabled: BoolArray) -> BoolArray:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tessera.microdata.asec import RELATION_COLUMNS
 from tessera.microdata.income import REQUIRED
-from tessera.microdata.puf import AMOUNTS
+from tessera.microdata.puf_amounts import AMOUNTS
 from tessera.microdata.tax_units import GROSS_INCOME
 
 SEED = 7

@@ -73,9 +73,8 @@ def test_weekly_pay_is_over_the_weeks_worked(receivers: Receivers) -> None:
     np.testing.assert_allclose(receivers.persons["weekly_pay"][:2], [2_000, 10_000 / 52])
 
 
-def test_heads_and_members(receivers: Receivers) -> None:
+def test_heads(receivers: Receivers) -> None:
     assert receivers.head.tolist() == [0, 4, 6]
-    assert receivers.member.tolist() == [0, 1, 2, 3, 0, 1, 0]
     assert not receivers.rents[[1, 2, 3, 5]].any() and not receivers.owns[[1, 2, 3, 5]].any()
 
 

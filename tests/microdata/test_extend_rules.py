@@ -186,6 +186,7 @@ def test_keys_are_of_persons_not_of_rows() -> None:
     one, two = keys_of(frame, order), keys_of(shuffled, np.arange(12))
     np.testing.assert_array_equal(one.household_id, two.household_id)
     np.testing.assert_array_equal(one.entity_index, two.entity_index)
+    assert keys_of(frame, np.arange(12)).entity_index.tolist() == [0, 1] * 6
 
 
 def test_a_chain_without_receivers_or_outputs_is_empty() -> None:

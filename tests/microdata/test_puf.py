@@ -8,8 +8,9 @@ import pytest
 
 from tessera.errors import SourceError
 from tessera.frame import Frame
-from tessera.microdata.puf import AMOUNTS, build_puf, map_amounts
+from tessera.microdata.puf import build_puf
 from tessera.microdata.puf_aggregates import AGGREGATES, disaggregate
+from tessera.microdata.puf_amounts import AMOUNTS, map_amounts
 from tessera.microdata.tax_variables import tax_variables
 
 from .support import RawTable, tax_file
