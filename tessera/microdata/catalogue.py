@@ -37,7 +37,10 @@ _TREATMENTS = {
     "last_year": "drawn from survey persons",
     "matched": "of the nearest survey person",
 }
-_LINKS = {entity: (f"{entity}_id",) for entity in GROUP_ENTITIES}
+_LINKS = (
+    *((entity, f"{entity}_id") for entity in GROUP_ENTITIES),
+    *(("person", f"{entity}_id") for entity in ENTITIES),
+)
 
 
 @dataclass(frozen=True)
@@ -91,16 +94,13 @@ def columns_at(stage: str) -> tuple[FrameColumn, ...]:
 def missing_columns(frame: Frame, stage: str) -> list[str]:
     """Columns, as `entity.name`, that a stage must have and a frame lacks; links and ids of entities among them."""
     wanted = [(column.entity, column.name) for column in columns_at(stage) if not column.optional]
-    wanted += [(entity, name) for entity, names in _LINKS.items() for name in names]
-    wanted += [("person", f"{entity}_id") for entity in ENTITIES]
-    return [f"{entity}.{name}" for entity, name in dict.fromkeys(wanted) if name not in frame.table(entity)]
+    return [f"{entity}.{name}" for entity, name in dict.fromkeys((*wanted, *_LINKS)) if name not in frame.table(entity)]
 
 
 def unknown_columns(frame: Frame, stage: str) -> list[str]:
     """Columns, as `entity.name`, that a frame has and the catalogue does not know."""
     known = {(column.entity, column.name) for column in columns_at(stage)}
-    known |= {(entity, name) for entity, names in _LINKS.items() for name in names}
-    known |= {("person", f"{entity}_id") for entity in ENTITIES}
+    known |= set(_LINKS)
     return [
         f"{entity}.{name}"
         for entity in ENTITIES

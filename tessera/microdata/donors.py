@@ -81,20 +81,6 @@ class _Run:
     household: dict[str, FloatArray] = field(default_factory=dict)
 
 
-def impute_from_donors(
-    frame: Frame,
-    acs: RawSurvey | None,
-    sipp: RawSurvey | None,
-    scf: RawSurvey | None,
-    org: RawSurvey | None,
-    *,
-    seed: int,
-    n_jobs: int = 1,
-) -> Frame:
-    """The frame of `impute_donors`, which wants every survey."""
-    return impute_donors(frame, acs, sipp, scf, org, seed=seed, n_jobs=n_jobs).frame
-
-
 def impute_donors(
     frame: Frame,
     acs: RawSurvey | None = None,

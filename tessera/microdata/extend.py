@@ -68,11 +68,6 @@ class Extended:
     quality: pd.DataFrame
 
 
-def extend_cps(cps: Frame, puf: Frame, *, seed: int, n_jobs: int = 1) -> Frame:
-    """The frame of `extend`."""
-    return extend(cps, puf, seed=seed, n_jobs=n_jobs).frame
-
-
 def extend(cps: Frame, puf: Frame, *, seed: int, n_jobs: int = 1, progress: Progress | None = None) -> Extended:
     """Survey half and tax half, in this order.
 

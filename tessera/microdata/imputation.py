@@ -94,20 +94,14 @@ def impute_chain(
         FrameError: an absent column, a missing value, a weight below zero, a column named twice or no donor.
     """
     _check_names(predictors, outputs)
-    _check(train, [*predictors, *outputs], "donors")
+    donors = _donors(train, [*predictors, *outputs], weights, groups)
     _check(receivers, predictors, "receivers")
-    weights = _checked_weights(weights, len(train), "donor")
     if receiver_weights is None:
         receiver_weights = np.ones(len(receivers))
     receiver_weights = _checked_weights(receiver_weights, len(receivers), "receiver")
-    if groups is not None and np.shape(groups) != (len(train),):
-        raise FrameError(f"Imputation: groups of donors have shape {np.shape(groups)}; wanted ({len(train)},).")
     if keys is None:
         rows = np.arange(len(receivers), dtype=np.int64)
         keys = Keys(rows, np.zeros_like(rows))
-    kept = weights > 0
-    groups = None if groups is None else np.asarray(groups)[kept]
-    donors = Donors.of(_columns(train.loc[kept], [*predictors, *outputs]), weights[kept], groups)
     x = np.empty((len(predictors) + len(outputs), len(receivers)))
     x[: len(predictors)] = _columns(receivers, predictors)
     planted = (
@@ -178,6 +172,20 @@ def training_sample(
     if weights[chosen].sum() > 0:
         scaled[chosen] *= weights[others].sum() / weights[chosen].sum()
     return rows, scaled[rows]
+
+
+def _donors(
+    train: pd.DataFrame, columns: Sequence[str], weights: FloatArray, groups: npt.NDArray[np.generic] | None
+) -> Donors:
+    """Donors of weight above 0 with some columns, after the checks of table, weights and groups."""
+    _check(train, columns, "donors")
+    weights = _checked_weights(weights, len(train), "donor")
+    if groups is not None and np.shape(groups) != (len(train),):
+        raise FrameError(f"Imputation: groups of donors have shape {np.shape(groups)}; wanted ({len(train)},).")
+    kept = weights > 0
+    return Donors.of(
+        _columns(train.loc[kept], columns), weights[kept], None if groups is None else np.asarray(groups)[kept]
+    )
 
 
 def _planted(donors: Donors, place: int, label: str, seed: int, trees: int) -> Forest | None:

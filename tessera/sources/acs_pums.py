@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 from tessera.errors import SourceError
-from tessera.sources.chunks import read_compact, refuse_zeros
+from tessera.sources.chunks import read_compact
 from tessera.sources.columns import columns_of
-from tessera.sources.csvfile import CsvTable, coalesced, members, require_file
+from tessera.sources.csvfile import CsvTable, coalesced, members, refuse_zeros, require_file
 from tessera.sources.marks import is_synthetic
 from tessera.sources.table import RawTable
 from tessera.store import sha256_of

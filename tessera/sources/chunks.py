@@ -7,13 +7,11 @@ bytes each beside the text. Files of thousands of columns are therefore read a f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tessera.errors import SourceError
 from tessera.sources.columns import Column
 from tessera.sources.csvfile import CsvTable, header, read_chunks, unique_rows
 
@@ -62,25 +60,6 @@ def read_compact(
     if keys and len(whole):
         unique_rows(table, whole, keys)
     return whole
-
-
-def refuse_zeros(table: CsvTable | Path, frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Refuse a file in which a weight or an amount is 0, blank or a code below 0 for everybody.
-
-    Args:
-        table: the file, for the message.
-        frame: its records.
-        names: columns that somebody must have.
-
-    Raises:
-        SourceError: a column of them is empty.
-    """
-    empty = [name for name in names if not (frame[name].fillna(0) > 0).any()]
-    if len(frame) and empty:
-        raise SourceError(
-            f"{table}: column(s) {', '.join(empty)} are 0 or blank in all {len(frame):,} record(s); wanted some above "
-            "0. The file was probably cut or changed: fetch it again."
-        )
 
 
 def _compact(part: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:

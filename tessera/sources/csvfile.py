@@ -166,6 +166,25 @@ def unique_rows(table: CsvTable, frame: pd.DataFrame, keys: Sequence[str]) -> No
     raise SourceError(f"{table}: {value} occurs on lines {lines}; wanted once. {_FETCH_AGAIN}.")
 
 
+def refuse_zeros(table: CsvTable | Path, frame: pd.DataFrame, names: Sequence[str]) -> None:
+    """Refuse a file in which a weight or an amount is 0, blank or a code below 0 for everybody.
+
+    Args:
+        table: the file, for the message.
+        frame: its records.
+        names: columns that somebody must have.
+
+    Raises:
+        SourceError: a column of them is empty.
+    """
+    empty = [name for name in names if not (frame[name].fillna(0) > 0).any()]
+    if len(frame) and empty:
+        raise SourceError(
+            f"{table}: column(s) {', '.join(empty)} are 0 or blank in all {len(frame):,} record(s); wanted some above "
+            "0. The file was probably cut or changed: fetch it again."
+        )
+
+
 def _parse(
     table: CsvTable, handle: IO[bytes], columns: Sequence[Column], rows: int | None
 ) -> Generator[pd.DataFrame, None, None]:

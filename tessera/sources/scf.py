@@ -22,9 +22,8 @@ import numpy as np
 import pandas as pd
 
 from tessera.errors import SourceError
-from tessera.sources.chunks import refuse_zeros
 from tessera.sources.columns import NOT_IN_UNIVERSE, columns_of
-from tessera.sources.csvfile import CsvTable, members, open_table, read_table, require_file, unique_rows
+from tessera.sources.csvfile import CsvTable, members, open_table, read_table, refuse_zeros, require_file, unique_rows
 from tessera.sources.marks import is_synthetic
 from tessera.sources.table import RawTable
 from tessera.store import sha256_of

@@ -14,7 +14,7 @@ from tessera.errors import ConfigError, FrameError, SourceError
 from tessera.frame import Frame
 from tessera.microdata.cps import build_cps
 from tessera.microdata.donor_absence import GIVEN
-from tessera.microdata.donors import DonorImputation, impute_donors, impute_from_donors
+from tessera.microdata.donors import DonorImputation, impute_donors
 
 from .support import RawAsec, donor_files, sample
 
@@ -68,7 +68,7 @@ def test_tips_follow_the_tipped_occupation(cps: Frame) -> None:
     works = (cps.person["employment_income_before_lsr"] > 20_000).to_numpy()
     codes = np.where(works & (np.arange(len(works)) % 2 == 0), 1, 0)
     waiting = replace(cps, person=cps.person.assign(treasury_tipped_occupation_code=codes))
-    tips = impute_from_donors(waiting, **donor_files(600), seed=3).person["tip_income"].to_numpy()
+    tips = impute_donors(waiting, **donor_files(600), seed=3).frame.person["tip_income"].to_numpy()
     assert (tips[works & (codes == 1)] > 0).mean() > 0.7
     assert (tips[works & (codes == 0)] > 0).mean() < 0.1
 
@@ -98,7 +98,7 @@ def test_nothing_else_changes_and_households_do_not_depend_on_others(cps: Frame,
     for name in cps.person.columns:
         assert (imputed.person[name].to_numpy() == cps.person[name].to_numpy()).all(), name
     assert set(imputed.person.columns) | set(imputed.household.columns) >= ALL
-    part = impute_from_donors(cps.select_households(np.arange(15)), **donor_files(600), seed=3)
+    part = impute_donors(cps.select_households(np.arange(15)), **donor_files(600), seed=3).frame
     for name in ("pre_subsidy_rent", "hourly_wage", "bank_account_assets"):
         np.testing.assert_array_equal(part.person[name], imputed.person[name].to_numpy()[: part.count("person")])
     for name in ("net_worth", "household_vehicles_value", "auto_loan_interest"):
@@ -108,14 +108,14 @@ def test_nothing_else_changes_and_households_do_not_depend_on_others(cps: Frame,
 def test_the_order_of_persons_does_not_matter(cps: Frame, imputed: Frame) -> None:
     order = np.random.default_rng(5).permutation(cps.count("person"))
     shuffled = replace(cps, person=cps.person.iloc[order].reset_index(drop=True))
-    again = impute_from_donors(shuffled, **donor_files(600), seed=3)
+    again = impute_donors(shuffled, **donor_files(600), seed=3).frame
     for name in ("pre_subsidy_rent", "tip_income", "bank_account_assets", "hourly_wage", "is_union_member_or_covered"):
         np.testing.assert_array_equal(again.person[name], imputed.person[name].to_numpy()[order])
     pd.testing.assert_frame_equal(again.household, imputed.household)
 
 
 def test_workers_do_not_matter(cps: Frame, imputed: Frame) -> None:
-    pd.testing.assert_frame_equal(impute_from_donors(cps, **donor_files(600), seed=3, n_jobs=2).person, imputed.person)
+    pd.testing.assert_frame_equal(impute_donors(cps, **donor_files(600), seed=3, n_jobs=2).frame.person, imputed.person)
 
 
 def test_quality_has_a_row_for_each_drawn_variable(result: DonorImputation) -> None:
@@ -169,7 +169,7 @@ def test_interest_is_left_out_where_no_rates_are_at_hand(cps: Frame, caplog: pyt
     files = donor_files(60)
     files["scf"] = replace(files["scf"], companions={})
     with caplog.at_level(logging.WARNING, logger="tessera.microdata"):
-        frame = impute_from_donors(cps.select_households(np.arange(20)), **files, seed=1)
+        frame = impute_donors(cps.select_households(np.arange(20)), **files, seed=1).frame
     assert "auto_loan_interest" not in frame.household and "auto_loan_balance" in frame.household
     assert any("auto_loan_interest" in record.getMessage() for record in caplog.records)
 
@@ -182,13 +182,13 @@ def test_an_unknown_fallback_is_refused(cps: Frame) -> None:
 def test_a_frame_without_a_needed_column_is_refused(cps: Frame) -> None:
     bare = replace(cps, household=cps.household.drop(columns="tenure_type"))
     with pytest.raises(FrameError, match="the frame has no tenure_type"):
-        impute_from_donors(bare, **donor_files(20), seed=1)
+        impute_donors(bare, **donor_files(20), seed=1)
 
 
 def test_a_household_without_head_is_refused(cps: Frame) -> None:
     person = cps.person.assign(is_household_head=cps.person["is_household_head"] & (cps.person["household_id"] != 3))
     with pytest.raises(FrameError, match=r"household 3 has 0 heads .*wanted exactly one"):
-        impute_from_donors(replace(cps, person=person), **donor_files(20), seed=1)
+        impute_donors(replace(cps, person=person), **donor_files(20), seed=1)
 
 
 def test_an_unusable_donor_is_an_error_whatever_the_fallback(cps: Frame) -> None:
@@ -200,9 +200,9 @@ def test_an_unusable_donor_is_an_error_whatever_the_fallback(cps: Frame) -> None
 
 def test_amounts_are_brought_to_the_year_of_the_frame_once(cps: Frame) -> None:
     few = cps.select_households(np.arange(30))
-    same = impute_from_donors(few, **donor_files(60, year=2019), seed=1)
-    later = impute_from_donors(replace(few, year=2024), **donor_files(60, year=2024), seed=1)
-    earlier = impute_from_donors(few, **donor_files(60, year=2015), seed=1)
+    same = impute_donors(few, **donor_files(60, year=2019), seed=1).frame
+    later = impute_donors(replace(few, year=2024), **donor_files(60, year=2024), seed=1).frame
+    earlier = impute_donors(few, **donor_files(60, year=2015), seed=1).frame
     # Donors of the frame's year are drawn as they are, whichever year that is.
     pd.testing.assert_frame_equal(same.person, later.person)
     rents = same.person["pre_subsidy_rent"] > 0

@@ -17,8 +17,8 @@ from tessera.areas.assemble import Assembler
 from tessera.areas.dataset import AreaDataset, write_area
 from tessera.frame import ENTITIES, Frame
 from tessera.microdata.cps import build_cps
-from tessera.microdata.donors import impute_from_donors
-from tessera.microdata.extend import extend_cps
+from tessera.microdata.donors import impute_donors
+from tessera.microdata.extend import extend
 from tessera.microdata.puf import build_puf
 from tessera.microdata.stratify import stratify
 from tessera.microdata.tax_variables import tax_variables
@@ -48,7 +48,7 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> Frame:
     folder = tmp_path_factory.mktemp("raw")
     cps = build_cps(cps_asec.read(write_cps.write(folder, households=80, year=2025, seed=1)), seed=1)
     puf = build_puf(irs_puf.read(write_puf.write(folder, returns=150, seed=1)), year=2024, seed=1)
-    return impute_from_donors(stratify(extend_cps(cps, puf, seed=1), 40, seed=1), **donor_files(60), seed=1)
+    return impute_donors(stratify(extend(cps, puf, seed=1).frame, 40, seed=1), **donor_files(60), seed=1).frame
 
 
 def test_columns_are_inputs_of_the_engine(frame: Frame) -> None:

@@ -13,7 +13,7 @@ from tessera.errors import FrameError
 from tessera.frame import ENTITIES, Frame
 from tessera.microdata.chains import Chains
 from tessera.microdata.cps import build_cps
-from tessera.microdata.extend import Extended, extend, extend_cps
+from tessera.microdata.extend import Extended, extend
 from tessera.microdata.filers import filers
 from tessera.microdata.imputation_quality import QUALITY
 from tessera.microdata.income import SOCIAL_SECURITY_PARTS
@@ -360,7 +360,7 @@ def test_draws_depend_on_neither_workers_nor_the_order_of_persons(
     assert "to go" in caplog.text
     order = np.random.default_rng(0).permutation(len(few.person))
     shuffled = replace(few, person=few.person.iloc[order].reset_index(drop=True))
-    two = extend_cps(shuffled, returns, seed=2, n_jobs=2)
+    two = extend(shuffled, returns, seed=2, n_jobs=2).frame
     for entity in ENTITIES:
         first, second = (f.table(entity).sort_values(f"{entity}_id").reset_index(drop=True) for f in (one, two))
         pd.testing.assert_frame_equal(first, second)

@@ -7,8 +7,8 @@ import pytest
 
 from tessera.frame import Frame
 from tessera.microdata.cps import build_cps
-from tessera.microdata.donors import impute_from_donors
-from tessera.microdata.extend import extend_cps
+from tessera.microdata.donors import impute_donors
+from tessera.microdata.extend import extend
 from tessera.microdata.puf import build_puf
 from tessera.microdata.quality import weighted_totals
 from tessera.microdata.stratify import stratify
@@ -33,9 +33,9 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Frame]:
         "org": cps_org.read(write_org.write(home, households=300, year=2024, seed=1)),
     }
     cps = build_cps(asec, seed=1)
-    extended = extend_cps(cps, build_puf(puf, year=2024, seed=1), seed=1)
+    extended = extend(cps, build_puf(puf, year=2024, seed=1), seed=1).frame
     chosen = stratify(extended, 60, seed=1)
-    return {"cps": cps, "extended": extended, "final": impute_from_donors(chosen, **donors, seed=1)}
+    return {"cps": cps, "extended": extended, "final": impute_donors(chosen, **donors, seed=1).frame}
 
 
 def test_sizes_weights_and_marks(stages: dict[str, Frame]) -> None:
